@@ -1,0 +1,15 @@
+//! What differs by processor: DMA barriers, MMIO instructions, prefetch, the time-stamp counter.
+//!
+//! The four ordering rules of the data path (docs/architecture.md, section 5) are spelled with
+//! [`dma_release`] and [`dma_acquire`] only.
+
+#[cfg_attr(all(target_arch = "x86_64", not(miri)), path = "x86_64.rs")]
+#[cfg_attr(all(target_arch = "aarch64", not(miri)), path = "aarch64.rs")]
+#[cfg_attr(
+    any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))),
+    path = "portable.rs"
+)]
+mod imp;
+
+pub use imp::{dma_acquire, dma_release, pause, prefetch, tsc};
+pub(crate) use imp::{mmio_read32, mmio_write32};

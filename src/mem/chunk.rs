@@ -1,0 +1,94 @@
+//! The process-wide table of chunks. A slot is named by one `u32`, its chunk's id and its first
+//! cache line within the chunk, so a packet handle needs no pointer to its pool.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{CHUNK, LINE};
+use crate::error::{Error, Result};
+use crate::pool::PoolInner;
+
+/// Cache lines per chunk.
+pub(crate) const CHUNK_LINES: u32 = (CHUNK / LINE) as u32;
+
+/// Most chunks at a time: 16 GiB of packet buffers. Id 0 is never given out, so that no slot is
+/// named 0.
+pub(crate) const MAX_CHUNKS: usize = 8192;
+
+struct Entry {
+    base: AtomicPtr<u8>,
+    pool: AtomicPtr<PoolInner>,
+}
+
+static TABLE: [Entry; MAX_CHUNKS] = [const {
+    Entry { base: AtomicPtr::new(ptr::null_mut()), pool: AtomicPtr::new(ptr::null_mut()) }
+}; MAX_CHUNKS];
+
+/// Serialises giving out and taking back ids.
+static IDS: Mutex<()> = Mutex::new(());
+
+/// A run of chunk ids, given back on drop.
+#[derive(Debug)]
+pub(super) struct ChunkIds {
+    pub(super) first: u32,
+    pub(super) count: u32,
+}
+
+impl ChunkIds {
+    /// Registers a mapping's chunks.
+    pub(super) fn register(base: *mut u8, count: usize) -> Result<Self> {
+        let _guard = IDS.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = |i: &usize| TABLE[*i].base.load(Ordering::Relaxed).is_null();
+        let mut first = 1;
+        while first + count <= MAX_CHUNKS {
+            match (first..first + count).rev().find(|i| !free(i)) {
+                Some(taken) => first = taken + 1,
+                None => {
+                    for i in 0..count {
+                        let at = base.wrapping_add(i * CHUNK);
+                        TABLE[first + i].base.store(at, Ordering::Relaxed);
+                    }
+                    return Ok(Self { first: first as u32, count: count as u32 });
+                }
+            }
+        }
+        Err(Error::config(
+            "packet memory",
+            format!("{} MiB more", count * 2),
+            format!("{} MiB in all pools of one process", MAX_CHUNKS * 2),
+        ))
+    }
+}
+
+impl Drop for ChunkIds {
+    fn drop(&mut self) {
+        let _guard = IDS.lock().unwrap_or_else(PoisonError::into_inner);
+        for i in self.first..self.first + self.count {
+            TABLE[i as usize].pool.store(ptr::null_mut(), Ordering::Relaxed);
+            TABLE[i as usize].base.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Where the chunk of slot `id` starts.
+///
+/// Relaxed is enough: whoever holds a slot received it through something that happened after the
+/// chunk was registered.
+#[inline(always)]
+pub(crate) fn chunk_base(id: u32) -> *mut u8 {
+    TABLE[(id / CHUNK_LINES) as usize % MAX_CHUNKS].base.load(Ordering::Relaxed)
+}
+
+/// The pool that the chunk of slot `id` belongs to.
+#[inline(always)]
+pub(crate) fn chunk_pool(id: u32) -> *mut PoolInner {
+    TABLE[(id / CHUNK_LINES) as usize % MAX_CHUNKS].pool.load(Ordering::Relaxed)
+}
+
+/// Names the pool of a run of chunks.
+pub(crate) fn set_chunk_pool(first: u32, count: u32, pool: *mut PoolInner) {
+    for i in first..first + count {
+        TABLE[i as usize].pool.store(pool, Ordering::Relaxed);
+    }
+}

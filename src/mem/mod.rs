@@ -1,0 +1,28 @@
+//! Memory that a device may reach: where the bytes come from ([`Backing`]), how the device
+//! addresses them ([`DmaMap`]), and who may touch them when.
+//!
+//! Everything is cut into chunks of 2 MiB, the size of a hugepage. A chunk is contiguous for the
+//! device; two neighbouring chunks need not be.
+
+mod backing;
+mod chunk;
+mod ring;
+mod slots;
+mod space;
+
+pub use backing::{Backing, Mapping};
+pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool};
+pub use ring::RingMem;
+pub(crate) use slots::Lent;
+pub use slots::{ClaimError, Geometry, RxClaim, SlotMem, TxClaim};
+pub use space::{DmaMap, DmaSpace, DmaTarget};
+
+/// Bytes per chunk: one 2 MiB hugepage.
+pub const CHUNK: usize = 2 << 20;
+
+/// Bytes per cache line, the unit of slot addresses.
+pub const LINE: usize = 64;
+
+/// An address as the device sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Iova(pub u64);

@@ -1,0 +1,165 @@
+//! A worker's own stock of free slots, over the pool's depot.
+
+use super::depot::MAG;
+use super::{Batch, Mbuf, Mempool, Slot};
+
+/// Slots a cache holds at most: two magazines beside a burst each way.
+const CAPACITY: usize = 256;
+
+/// One worker's stock of free buffers: no locks, no atomics, until it runs empty or full and
+/// moves a magazine of 64 from or to the shared depot. Owned by the worker and passed to the
+/// queues as `&mut`.
+///
+/// # Invariants
+/// `slots[..len]` are names owned by this cache, all of `pool`.
+#[derive(Debug)]
+pub struct PoolCache {
+    pool: Mempool,
+    slots: Box<[u32; CAPACITY]>,
+    len: usize,
+    /// Slots taken from the depot less those put back, not yet in the pool's balance.
+    taken: i64,
+}
+
+impl PoolCache {
+    pub(super) fn new(pool: Mempool) -> Self {
+        Self { pool, slots: Box::new([0; CAPACITY]), len: 0, taken: 0 }
+    }
+
+    /// The pool it belongs to.
+    pub fn pool(&self) -> &Mempool {
+        &self.pool
+    }
+
+    /// An empty packet, or `None` when the pool is exhausted.
+    #[inline]
+    pub fn alloc(&mut self) -> Option<Mbuf> {
+        let headroom = self.pool.geometry().headroom();
+        self.take_slot().map(|s| Mbuf::empty(s, headroom))
+    }
+
+    /// Puts up to `n` empty packets into `out`, as far as there is room and the pool has any, and
+    /// returns how many.
+    pub fn alloc_batch(&mut self, out: &mut Batch, n: usize) -> usize {
+        let n = n.min(out.room());
+        let headroom = self.pool.geometry().headroom();
+        for done in 0..n {
+            match self.take_slot() {
+                Some(s) => out.push_within(Mbuf::empty(s, headroom)),
+                None => return done,
+            }
+        }
+        n
+    }
+
+    /// Frees a packet into this cache; a packet of another pool goes home to that one.
+    #[inline]
+    pub fn free(&mut self, packet: Mbuf) {
+        packet.each_slot(|s| self.put_slot(s));
+    }
+
+    /// Frees all packets of a batch.
+    pub fn free_batch(&mut self, packets: &mut Batch) {
+        while let Some(p) = packets.pop() {
+            self.free(p);
+        }
+    }
+
+    #[inline]
+    fn take_slot(&mut self) -> Option<Slot> {
+        if self.len == 0 {
+            self.restock();
+        }
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: a name in `slots[..len]` is this cache's to give.
+        Some(unsafe { Slot::from_raw(self.slots[self.len]) })
+    }
+
+    #[inline]
+    pub(crate) fn put_slot(&mut self, slot: Slot) {
+        if !self.pool.mem().contains(slot.id()) {
+            return slot.free();
+        }
+        if self.len == CAPACITY {
+            self.unload();
+        }
+        self.slots[self.len] = slot.into_raw();
+        self.len += 1;
+    }
+
+    /// Moves up to `out.len()` names into `out`, from its start, and returns how many.
+    #[inline]
+    pub(super) fn take_raw(&mut self, out: &mut [u32]) -> usize {
+        if self.len < out.len() {
+            self.restock_for(out.len());
+        }
+        let n = out.len().min(self.len);
+        self.len -= n;
+        out[..n].copy_from_slice(&self.slots[self.len..self.len + n]);
+        n
+    }
+
+    /// Takes over the names in `ids`, which must be of this cache's pool and owned by the caller.
+    #[inline]
+    pub(super) fn put_raw(&mut self, ids: &[u32]) {
+        for part in ids.chunks(MAG) {
+            while self.len + part.len() > CAPACITY {
+                self.unload();
+            }
+            self.slots[self.len..self.len + part.len()].copy_from_slice(part);
+            self.len += part.len();
+        }
+    }
+
+    #[cold]
+    fn restock_for(&mut self, wanted: usize) {
+        while self.len < wanted && self.len + MAG <= CAPACITY && self.restock() {}
+    }
+
+    /// Gets up to a magazine from the depot. False when it had nothing.
+    #[cold]
+    fn restock(&mut self) -> bool {
+        let mut mag = [0; MAG];
+        let before = self.len;
+        if self.pool.depot().take_magazine(&mut mag) {
+            self.slots[self.len..self.len + MAG].copy_from_slice(&mag);
+            self.len += MAG;
+        } else {
+            while self.len < before + MAG {
+                let Some(id) = self.pool.depot().take() else { break };
+                self.slots[self.len] = id;
+                self.len += 1;
+            }
+        }
+        self.taken += (self.len - before) as i64;
+        self.len > before
+    }
+
+    /// Puts a magazine into the depot. Needs at least a magazine's worth.
+    #[cold]
+    fn unload(&mut self) {
+        // The oldest names go: those put back last are still in the processor's cache.
+        let (mag, _) = self.slots.split_first_chunk::<MAG>().expect("CAPACITY > MAG");
+        if !self.pool.depot().put_magazine(mag) {
+            for id in mag {
+                self.pool.depot().put(*id, self.pool.mem().index(*id));
+            }
+        }
+        self.slots.copy_within(MAG..self.len, 0);
+        self.len -= MAG;
+        self.taken -= MAG as i64;
+    }
+}
+
+impl Drop for PoolCache {
+    fn drop(&mut self) {
+        while self.len >= MAG {
+            self.unload();
+        }
+        for id in &self.slots[..self.len] {
+            self.pool.depot().put(*id, self.pool.mem().index(*id));
+        }
+        self.taken -= self.len as i64;
+        self.pool.report(self.taken);
+    }
+}

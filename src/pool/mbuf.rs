@@ -1,0 +1,412 @@
+//! The owning packet handle.
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::sync::atomic::Ordering;
+
+use super::{PoolInner, Slot};
+use crate::error::{Error, Result};
+use crate::mem::{LINE, chunk_base, chunk_pool};
+
+/// The handle's flags. The low eight bits are free for the ring engine to set in one go.
+pub(crate) const FLAG_RSS: u8 = 1 << 0;
+pub(crate) const FLAG_VLAN: u8 = 1 << 1;
+pub(crate) const FLAG_IP_GOOD: u8 = 1 << 2;
+pub(crate) const FLAG_IP_BAD: u8 = 1 << 3;
+pub(crate) const FLAG_L4_GOOD: u8 = 1 << 4;
+pub(crate) const FLAG_L4_BAD: u8 = 1 << 5;
+/// The slot's link names a further segment.
+const FLAG_CHAIN: u8 = 1 << 7;
+
+/// Byte range that a slot's data may lie in ends here; see [`SlotMem::link`] for the packing.
+///
+/// [`SlotMem::link`]: crate::mem::SlotMem::link
+#[derive(Clone, Copy)]
+struct Link {
+    id: u32,
+    len: u16,
+    offset: u16,
+}
+
+impl Link {
+    const NONE: u64 = 0;
+
+    fn pack(self) -> u64 {
+        u64::from(self.id) | u64::from(self.len) << 32 | u64::from(self.offset) << 48
+    }
+
+    fn unpack(raw: u64) -> Option<Self> {
+        let id = raw as u32;
+        (id != 0).then_some(Self { id, len: (raw >> 32) as u16, offset: (raw >> 48) as u16 })
+    }
+}
+
+/// What a receive descriptor says about a packet, for [`Mbuf::received`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RxMeta {
+    pub(crate) len: u16,
+    pub(crate) offset: u16,
+    pub(crate) rss: u32,
+    pub(crate) vlan: u16,
+    pub(crate) flags: u8,
+    pub(crate) ptype: u8,
+}
+
+/// What the NIC found out about a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// Not looked at, or not decidable.
+    Unknown,
+    /// Right.
+    Good,
+    /// Wrong.
+    Bad,
+}
+
+/// The headers that the NIC recognised: the packet-type bits of the receive descriptor
+/// (82599 datasheet 7.1.6.2; same bits on igb).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PacketType(pub u8);
+
+impl PacketType {
+    /// IPv4 header.
+    pub fn is_ipv4(self) -> bool {
+        self.0 & 0x03 != 0
+    }
+    /// IPv6 header.
+    pub fn is_ipv6(self) -> bool {
+        self.0 & 0x0c != 0
+    }
+    /// TCP header.
+    pub fn is_tcp(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+    /// UDP header.
+    pub fn is_udp(self) -> bool {
+        self.0 & 0x20 != 0
+    }
+    /// SCTP header.
+    pub fn is_sctp(self) -> bool {
+        self.0 & 0x40 != 0
+    }
+}
+
+/// One packet: the only holder of its buffer, or of its chain of buffers.
+///
+/// Sixteen bytes, moved by value, not `Copy`, and its metadata never lies in memory that a device
+/// can write. Dropping it frees the buffer, from any thread.
+///
+/// # Invariants
+/// `slot` is owned by this handle, as are the slots of the chain that starts at its link when
+/// `FLAG_CHAIN` is set. `offset + len` is at most the slot's stride.
+pub struct Mbuf {
+    slot: ManuallyDrop<Slot>,
+    len: u16,
+    offset: u16,
+    rss: u32,
+    vlan: u16,
+    flags: u8,
+    ptype: u8,
+}
+
+const _: () = assert!(size_of::<Mbuf>() == 16 && size_of::<Option<Mbuf>>() == 16);
+
+impl fmt::Debug for Mbuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mbuf")
+            .field("slot", &self.slot.id())
+            .field("len", &self.total_len())
+            .field("segments", &self.segments().count())
+            .finish()
+    }
+}
+
+impl Mbuf {
+    #[inline(always)]
+    pub(super) fn empty(slot: Slot, headroom: u16) -> Self {
+        let slot = ManuallyDrop::new(slot);
+        Self { slot, len: 0, offset: headroom, rss: 0, vlan: 0, flags: 0, ptype: 0 }
+    }
+
+    /// A received segment. `meta.offset + meta.len` must lie within the slot.
+    #[inline(always)]
+    pub(crate) fn received(slot: Slot, meta: RxMeta) -> Self {
+        Self {
+            slot: ManuallyDrop::new(slot),
+            len: meta.len,
+            offset: meta.offset,
+            rss: meta.rss,
+            vlan: meta.vlan,
+            flags: meta.flags & !FLAG_CHAIN,
+            ptype: meta.ptype,
+        }
+    }
+
+    #[inline(always)]
+    fn pool(&self) -> &PoolInner {
+        // SAFETY: a slot's existence keeps its pool alive.
+        unsafe { &*chunk_pool(self.slot.id()) }
+    }
+
+    #[inline(always)]
+    fn at(id: u32, offset: u16) -> *mut u8 {
+        let line = id as usize % crate::mem::CHUNK_LINES as usize;
+        chunk_base(id).wrapping_add(line * LINE + usize::from(offset))
+    }
+
+    /// Address of the first byte, to prefetch.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *const u8 {
+        Self::at(self.slot.id(), self.offset)
+    }
+
+    /// The first segment's bytes (all of them, unless [`is_chain`](Self::is_chain)).
+    #[inline(always)]
+    pub fn data(&self) -> &[u8] {
+        // SAFETY: the handle owns the slot, whose memory is initialised and live, and `offset +
+        // len` stays within it.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), usize::from(self.len)) }
+    }
+
+    /// The first segment's bytes, to change.
+    #[inline(always)]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        let at = Self::at(self.slot.id(), self.offset);
+        // SAFETY: as in `data`; the borrow is exclusive, and so is the handle's hold on the slot.
+        unsafe { std::slice::from_raw_parts_mut(at, usize::from(self.len)) }
+    }
+
+    /// Bytes in the first segment.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Whether the first segment has no bytes.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that can be put in front.
+    pub fn headroom(&self) -> usize {
+        usize::from(self.offset)
+    }
+
+    /// Bytes that can be appended to the first segment.
+    pub fn tailroom(&self) -> usize {
+        let g = self.pool().mem.geometry();
+        usize::from(g.headroom() + g.room()) - usize::from(self.offset) - usize::from(self.len)
+    }
+
+    /// Makes the packet `len` bytes long; bytes that come in at the end keep whatever the buffer
+    /// held.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `len` does not fit into the buffer, or the packet is a chain.
+    pub fn set_len(&mut self, len: usize) -> Result<()> {
+        if len > self.len() + self.tailroom() || self.is_chain() {
+            return Err(self.no_room("packet length", len));
+        }
+        self.len = len as u16;
+        Ok(())
+    }
+
+    /// Adds `bytes` at the end.
+    ///
+    /// # Errors
+    /// As [`set_len`](Self::set_len).
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let old = self.len();
+        self.set_len(old + bytes.len())?;
+        self.data_mut()[old..].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Adds `n` bytes in front, which keep whatever the buffer held, for a header.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the headroom is smaller than `n`.
+    pub fn prepend(&mut self, n: usize) -> Result<&mut [u8]> {
+        if n > self.headroom() {
+            return Err(Error::config("bytes in front", n, format!("0 to {}", self.headroom())));
+        }
+        self.offset -= n as u16;
+        self.len += n as u16;
+        Ok(&mut self.data_mut()[..n])
+    }
+
+    /// Removes `n` bytes from the front of the first segment.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it has fewer.
+    pub fn trim_front(&mut self, n: usize) -> Result<()> {
+        if n > self.len() {
+            return Err(Error::config("bytes to remove", n, format!("0 to {}", self.len)));
+        }
+        self.offset += n as u16;
+        self.len -= n as u16;
+        Ok(())
+    }
+
+    fn no_room(&self, what: &'static str, given: usize) -> Error {
+        let most = self.len() + self.tailroom();
+        Error::config(what, given, format!("0 to {most} in one buffer; chain buffers for more"))
+    }
+
+    /// The RSS hash, when the NIC computed one.
+    #[inline]
+    pub fn rss_hash(&self) -> Option<u32> {
+        (self.flags & FLAG_RSS != 0).then_some(self.rss)
+    }
+
+    /// The VLAN tag that the NIC took out of the frame (priority, CFI, id), when it did.
+    #[inline]
+    pub fn vlan(&self) -> Option<u16> {
+        (self.flags & FLAG_VLAN != 0).then_some(self.vlan)
+    }
+
+    /// The headers that the NIC recognised.
+    #[inline]
+    pub fn packet_type(&self) -> PacketType {
+        PacketType(self.ptype)
+    }
+
+    /// The NIC's verdict on the IPv4 header checksum.
+    #[inline]
+    pub fn ip_checksum(&self) -> Checksum {
+        self.verdict(FLAG_IP_GOOD, FLAG_IP_BAD)
+    }
+
+    /// The NIC's verdict on the TCP, UDP or SCTP checksum.
+    #[inline]
+    pub fn l4_checksum(&self) -> Checksum {
+        self.verdict(FLAG_L4_GOOD, FLAG_L4_BAD)
+    }
+
+    fn verdict(&self, good: u8, bad: u8) -> Checksum {
+        match (self.flags & good != 0, self.flags & bad != 0) {
+            (_, true) => Checksum::Bad,
+            (true, false) => Checksum::Good,
+            (false, false) => Checksum::Unknown,
+        }
+    }
+
+    /// Whether the packet has more than one segment.
+    #[inline(always)]
+    pub fn is_chain(&self) -> bool {
+        self.flags & FLAG_CHAIN != 0
+    }
+
+    fn next_link(&self, id: u32) -> Option<Link> {
+        Link::unpack(Self::pool_of(id).mem.link(id).load(Ordering::Relaxed))
+    }
+
+    /// The pool of one of this packet's slots.
+    fn pool_of<'a>(id: u32) -> &'a PoolInner {
+        // SAFETY: only called with the ids of slots that a live handle owns, for less long than
+        // that handle lives; a slot's existence keeps its pool alive.
+        unsafe { &*chunk_pool(id) }
+    }
+
+    /// Every segment's bytes, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
+        let mut next = Some(Link { id: self.slot.id(), len: self.len, offset: self.offset });
+        let mut chained = self.is_chain();
+        std::iter::from_fn(move || {
+            let seg = next.take()?;
+            if chained {
+                next = self.next_link(seg.id);
+                chained = next.is_some();
+            }
+            let at = Self::at(seg.id, seg.offset);
+            // SAFETY: the chain's slots are owned by this handle; lengths were checked when each
+            // segment was made.
+            Some(unsafe { std::slice::from_raw_parts(at.cast_const(), usize::from(seg.len)) })
+        })
+    }
+
+    /// Bytes in all segments.
+    pub fn total_len(&self) -> usize {
+        if self.is_chain() { self.segments().map(<[u8]>::len).sum() } else { self.len() }
+    }
+
+    /// Adds another packet's segments at the end of this one. Walks the chain, so building a
+    /// chain of `n` takes `n * n / 2` steps; chains are short.
+    pub fn chain(&mut self, tail: Mbuf) {
+        let mut last = self.slot.id();
+        if self.is_chain() {
+            while let Some(l) = self.next_link(last) {
+                last = l.id;
+            }
+        }
+        let tail = ManuallyDrop::new(tail);
+        let id = tail.slot.id();
+        if !tail.is_chain() {
+            Self::pool_of(id).mem.link(id).store(Link::NONE, Ordering::Relaxed);
+        }
+        let link = Link { id, len: tail.len, offset: tail.offset };
+        Self::pool_of(last).mem.link(last).store(link.pack(), Ordering::Relaxed);
+        self.flags |= FLAG_CHAIN;
+    }
+
+    /// The buffer's name, to compute device addresses with.
+    #[inline(always)]
+    pub(crate) fn id(&self) -> u32 {
+        self.slot.id()
+    }
+
+    /// Where the data starts in the slot.
+    #[inline(always)]
+    pub(crate) fn offset(&self) -> u16 {
+        self.offset
+    }
+
+    /// Takes an unchained packet apart into its slot.
+    #[inline(always)]
+    pub(crate) fn into_slot(self) -> Slot {
+        debug_assert!(!self.is_chain());
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped, so the slot is taken out once.
+        unsafe { ManuallyDrop::take(&mut this.slot) }
+    }
+
+    /// Takes the first segment off a chain: (that segment alone, the rest).
+    pub(crate) fn split_first(mut self) -> (Mbuf, Option<Mbuf>) {
+        if !self.is_chain() {
+            return (self, None);
+        }
+        let rest = self.next_link(self.slot.id()).map(|l| {
+            let more = self.next_link(l.id).is_some();
+            // SAFETY: the name was owned by the chain, which lets go of it here.
+            let slot = unsafe { Slot::from_raw(l.id) };
+            let flags = if more { FLAG_CHAIN } else { 0 };
+            let slot = ManuallyDrop::new(slot);
+            Mbuf { slot, len: l.len, offset: l.offset, rss: 0, vlan: 0, flags, ptype: 0 }
+        });
+        self.flags &= !FLAG_CHAIN;
+        (self, rest)
+    }
+
+    /// Hands every slot to `f`.
+    #[inline(always)]
+    pub(super) fn each_slot(self, mut f: impl FnMut(Slot)) {
+        if !self.is_chain() {
+            return f(self.into_slot());
+        }
+        let mut next = Some(self);
+        while let Some(m) = next {
+            let (first, rest) = m.split_first();
+            f(first.into_slot());
+            next = rest;
+        }
+    }
+}
+
+impl Drop for Mbuf {
+    fn drop(&mut self) {
+        // SAFETY: `drop` runs once, and the copy it works on is what gets taken apart.
+        let copy = unsafe { std::ptr::read(self) };
+        copy.each_slot(Slot::free);
+    }
+}

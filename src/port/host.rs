@@ -1,0 +1,23 @@
+//! What a driver asks of the bus that its device sits on.
+
+use std::fmt;
+
+use crate::error::Result;
+
+/// The bus side of a device: UIO's PCI config space on hardware, the model for the software NIC.
+pub trait Host: Send + fmt::Debug {
+    /// Lets the device do DMA, or stops it from doing any (PCI Command bit 2).
+    ///
+    /// # Errors
+    /// When the config space cannot be written, or the bit does not read back.
+    fn set_bus_master(&self, on: bool) -> Result<()>;
+
+    /// Whether the device is still there and still ours: bound, and bus mastering as it was set.
+    ///
+    /// # Errors
+    /// [`Gone`](crate::Error::Gone) or [`BusMasterLost`](crate::Error::BusMasterLost).
+    fn check(&self) -> Result<()>;
+
+    /// NUMA node that the device is attached to, when known.
+    fn numa_node(&self) -> Option<u32>;
+}

@@ -201,6 +201,21 @@ impl SlotMem {
             .is_ok()
     }
 
+    /// Takes a slot back from a device that is known to be quiet, whatever it was lent for. False
+    /// when the device is at it all the same: the caller must then keep off it.
+    #[must_use]
+    pub(crate) fn take_back_any(&self, id: u32) -> bool {
+        let word = &self.owner[self.index(id)];
+        let mut now = word.load(Ordering::Relaxed);
+        while matches!(now, HOST | RX | TX) {
+            match word.compare_exchange(now, HOST, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(changed) => now = changed,
+            }
+        }
+        false
+    }
+
     /// Bounds and owner-word index of `len` bytes at `offset` of chunk number `chunk`.
     #[inline]
     fn locate(&self, chunk: u32, offset: u32, len: u32) -> Result<usize, ClaimError> {

@@ -27,6 +27,7 @@ mod cache;
 mod depot;
 mod fifo;
 mod mbuf;
+mod sync;
 
 pub use batch::Batch;
 pub use cache::PoolCache;
@@ -149,6 +150,7 @@ impl PoolInner {
         {
             // SAFETY: live, by contract.
             let pool = unsafe { &*this };
+            pool.mem.note_freed(id);
             pool.depot.put(id, pool.mem.index(id));
         }
         // SAFETY: the slot's own 1 is what is taken out.

@@ -1,5 +1,7 @@
 //! What knows a chip.
 
+pub mod ixgbe;
+
 use crate::error::{Error, Result};
 use crate::port::Port;
 

@@ -75,7 +75,7 @@ crate::registers! {
     /// Auto-negotiation page to send.
     AUTOC3 @ 0x042AC, Rw, reset 0x0000_8004, "8.2.3.22"
     /// Auto-negotiation link partner page 1.
-    ANLP1 @ 0x042B0, Ro, reset 0, "8.2.3.22" { LP_AN_PAGE_LOW = 0..=15, SYM_PAUSE = 10, ASM_PAUSE = 11, AN_STATE = 16..=19 }
+    ANLP1 @ 0x042B0, Ro, reset 0, "8.2.3.22" { SYM_PAUSE = 10, ASM_PAUSE = 11, AN_STATE = 16..=19 }
     /// Auto-negotiation link partner page 2.
     ANLP2 @ 0x042B4, Ro, reset 0, "8.2.3.22"
     /// Manageability may forbid a link reset.

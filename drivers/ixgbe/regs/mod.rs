@@ -22,7 +22,7 @@ pub use tx::*;
 
 use crate::mmio::{Access, RegMeta};
 
-/// Bytes of BAR 0: 128 KiB of registers, padded to a power of two by the larger parts.
+/// Bytes of BAR 0 that hold registers.
 pub const BAR_LEN: u32 = 0x2_0000;
 
 /// Receive queues of the chip.

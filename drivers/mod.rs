@@ -1,5 +1,6 @@
 //! What knows a chip.
 
+pub mod intel;
 pub mod ixgbe;
 
 use crate::error::{Error, Result};

@@ -9,7 +9,6 @@ pub mod mmio;
 pub mod pci;
 pub mod pool;
 pub mod port;
-mod sync;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

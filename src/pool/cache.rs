@@ -71,6 +71,7 @@ impl PoolCache {
             self.restock();
         }
         self.len = self.len.checked_sub(1)?;
+        self.pool.mem().note_taken(self.slots[self.len]);
         // SAFETY: a name in `slots[..len]` is this cache's to give.
         Some(unsafe { Slot::from_raw(self.slots[self.len]) })
     }
@@ -83,6 +84,7 @@ impl PoolCache {
         if self.len == CAPACITY {
             self.unload();
         }
+        self.pool.mem().note_freed(slot.id());
         self.slots[self.len] = slot.into_raw();
         self.len += 1;
     }
@@ -96,12 +98,18 @@ impl PoolCache {
         let n = out.len().min(self.len);
         self.len -= n;
         out[..n].copy_from_slice(&self.slots[self.len..self.len + n]);
+        if cfg!(debug_assertions) {
+            out[..n].iter().for_each(|id| self.pool.mem().note_taken(*id));
+        }
         n
     }
 
     /// Takes over the names in `ids`, which must be of this cache's pool and owned by the caller.
     #[inline]
     pub(super) fn put_raw(&mut self, ids: &[u32]) {
+        if cfg!(debug_assertions) {
+            ids.iter().for_each(|id| self.pool.mem().note_freed(*id));
+        }
         for part in ids.chunks(MAG) {
             while self.len + part.len() > CAPACITY {
                 self.unload();

@@ -61,7 +61,7 @@ crate::registers! {
     /// PCIe control.
     GCR @ 0x11000, Rw, reset 0, "8.2.3.4" { CMPL_TMOUT = 12..=15, CMPL_TMOUT_RESEND = 16, CAP_VER2 = 18 }
     /// PCIe control extended.
-    GCR_EXT @ 0x11050, Rw, reset 0, "8.2.3.4" { VT_MODE = 0..=1, APBACD = 4, BUFFERS_CLEAR = 30, MSIX_EN = 31 }
+    GCR_EXT @ 0x11050, Rw, reset 0, "8.2.3.4.12" { VT_MODE = 0..=1, APBACD = 4, BUFFERS_CLEAR = 30, MSIX_EN = 31 }
     /// Function active and power state.
     FACTPS @ 0x10150, Ro, reset 0, "8.2.3.4" {
         FUNC0_POWER = 0..=1, LAN0_VALID = 2, FUNC0_AUX_EN = 3, FUNC1_POWER = 6..=7, LAN1_VALID = 8,
@@ -72,7 +72,7 @@ crate::registers! {
     /// Software semaphore. Reading SMBI as 0 takes it: reads have a side effect.
     SWSM @ 0x10140, Rw, reset 0, "8.2.3.4" { SMBI = 0, SWESMBI = 1, WMNG = 2 }
     /// Firmware semaphore and state.
-    FWSM @ 0x10148, Rw, reset 0, "8.2.3.4" {
+    FWSM @ 0x10148, Rw, reset 0, "8.2.3.4.10" {
         FWSMBI = 0, FW_MODE = 1..=3, EEP_RELOAD_IND = 6, FW_VAL = 15, RESET_CNT = 16..=18,
         EXT_ERR_IND = 19..=24
     }

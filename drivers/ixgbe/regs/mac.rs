@@ -51,13 +51,13 @@ crate::registers! {
     /// XAUI PCS status.
     XPCSS @ 0x04290, Ro, reset 0, "8.2.3.22"
     /// Receive flow control: pass or discard pause frames, obey them.
-    MFLCN @ 0x04294, Rw, reset 0, "8.2.3.22" { PMCF = 0, DPF = 1, RPFCM = 2, RFCE = 3 }
+    MFLCN @ 0x04294, Rw, reset 0, "8.2.3.22.34" { PMCF = 0, DPF = 1, RPFCM = 2, RFCE = 3 }
     /// SerDes control.
     SERDESC @ 0x04298, Rw, reset 0, "8.2.3.22"
     /// MAC and SerDes FIFO status.
     MACS @ 0x0429C, Ro, reset 0, "8.2.3.22"
     /// Link mode and auto-negotiation; defaults come from the EEPROM.
-    AUTOC @ 0x042A0, Sc, reset 0xC09C_6004, "8.2.3.22" {
+    AUTOC @ 0x042A0, Sc, reset 0xC09C_6004, "8.2.3.22.19" {
         FLU = 0, ANACK2 = 1, ANSF = 2..=6, PMA_PMD_10G = 7..=8, PMA_PMD_1G = 9, D10GMP = 10, RATD = 11,
         RESTART_AN = 12, LMS = 13..=15, KR_SUPPORT = 16, FECR = 17, FECA = 18, ANRXAT = 19..=22,
         ANRXDM = 23, ANRXLM = 24, ANPDT = 25..=26, RF = 27, PB = 28..=29, KX_SUPPORT = 30..=31

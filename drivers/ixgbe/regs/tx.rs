@@ -48,7 +48,7 @@ crate::registers! {
     /// Receive packet-plane arbiter.
     RTRPCS @ 0x02430, Rw, reset 0, "8.2.3.10.1" { RRM = 1, RAC = 2, ARBDIS = 6 }
     /// Transmit descriptor-plane arbiter.
-    RTTDCS @ 0x04900, Rw, reset 0, "8.2.3.10.2" { TDPAC = 0, VMPAC = 1, TDRM = 4, ARBDIS = 6, BDPM = 22, BPBFSM = 23 }
+    RTTDCS @ 0x04900, Rw, reset 0x00C0_0000, "8.2.3.10.2" { TDPAC = 0, VMPAC = 1, TDRM = 4, ARBDIS = 6, BDPM = 22, BPBFSM = 23 }
     /// Transmit packet-plane arbiter.
     RTTPCS @ 0x0CD00, Rw, reset 0x8900_0000, "8.2.3.10.3" { TPPAC = 5, ARBDIS = 6, TPRM = 8, ARBD = 22..=31 }
     /// Receive user priority to traffic class.

@@ -1,6 +1,7 @@
 //! What knows a chip.
 
 pub mod intel;
+pub mod ixgbe;
 pub mod sim;
 
 use crate::error::{Error, Result};

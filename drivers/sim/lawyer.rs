@@ -123,10 +123,9 @@ impl Lawyer {
         value: u32,
     ) {
         let (control, length) = match queue {
-            QueueId::Rx(q) => (
-                regs::rx_reg(&RXDCTL::META, q.into()),
-                regs::rx_reg(&regs::RDLEN::META, q.into()),
-            ),
+            QueueId::Rx(q) => {
+                (regs::rx_reg(&RXDCTL::META, q.into()), regs::rx_reg(&regs::RDLEN::META, q.into()))
+            }
             QueueId::Tx(q) => {
                 (TXDCTL::META.offset_of(q.into()), regs::TDLEN::META.offset_of(q.into()))
             }

@@ -31,6 +31,7 @@ mod link;
 mod nic;
 mod offload;
 mod packet;
+mod port;
 mod regs;
 mod reset;
 mod rss;
@@ -51,3 +52,15 @@ pub use nic::SimNic;
 pub use spec::SimConfig;
 pub use stats::Truth;
 pub use trace::{Event, Traced};
+
+use crate::error::Result;
+use crate::port::Port;
+
+/// Opens a software NIC by its string.
+///
+/// # Errors
+/// [`BadAddress`](crate::Error::BadAddress) or [`Config`](crate::Error::Config) for a bad string;
+/// whatever opening its wire met.
+pub fn open(spec: &str) -> Result<Port> {
+    SimNic::new(&SimConfig::parse(spec)?)?.open_port()
+}

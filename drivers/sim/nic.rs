@@ -88,6 +88,10 @@ impl SimNic {
         &self.device
     }
 
+    pub(super) fn shared(&self) -> Arc<Device> {
+        self.device.clone()
+    }
+
     /// Moves at most one batch each way and lets a microsecond pass on a stepped NIC's clock.
     /// Returns whether anything moved.
     pub fn step(&self) -> bool {

@@ -162,7 +162,8 @@ impl Packet {
     }
 
     fn finish_legacy(&self, frame: &mut Vec<u8>, tag_type: u16) -> Result<(), FaultKind> {
-        let (start, offset) = ((self.last >> 40 & 0xff) as usize, (self.last >> 16 & 0xff) as usize);
+        let (start, offset) =
+            ((self.last >> 40 & 0xff) as usize, (self.last >> 16 & 0xff) as usize);
         if self.last & IC != 0 {
             let segment = frame.get_mut(start..);
             let field = offset.checked_sub(start);
@@ -247,7 +248,8 @@ mod tests {
     fn tags_are_inserted_from_the_context() {
         let want = udp();
         let mut frame = want.clone();
-        let context = Context::decode(0x2abc << 16 | 14 << 9 | 20, 1 << 36 | TxDesc::DEXT | 2 << 20);
+        let context =
+            Context::decode(0x2abc << 16 | 14 << 9 | 20, 1 << 36 | TxDesc::DEXT | 2 << 20);
         assert_eq!(context.index(), 1);
         run(&mut frame, VLE | CC | 1 << 36, &context).unwrap();
         assert_eq!(packet::vlan_tag(&frame), Some(0x2abc));

@@ -47,7 +47,15 @@ const SECURITY: Takes = Takes { time: Duration::from_micros(50), reads: 2 };
 const TRAINING: Takes = Takes { time: Duration::from_millis(20), reads: 5 };
 
 impl Device {
-    fn after(&self, slow: &mut Slow, takes: Takes, offset: u32, clear: u32, set: u32, effect: Effect) {
+    fn after(
+        &self,
+        slow: &mut Slow,
+        takes: Takes,
+        offset: u32,
+        clear: u32,
+        set: u32,
+        effect: Effect,
+    ) {
         let due = self.clock.now() + takes.time;
         self.put_off(slow, Later { offset, clear, set, due, reads: takes.reads, effect });
     }

@@ -261,9 +261,8 @@ impl RxPath {
     /// The queue, by RSS (7.1.2.8). What is not hashed goes to queue 0.
     #[inline]
     fn choose(&self, frame: &[u8], parsed: &Parsed) -> Target {
-        let place = |queue: u8| {
-            usize::from(self.place[usize::from(queue) % QUEUES]).wrapping_sub(1)
-        };
+        let place =
+            |queue: u8| usize::from(self.place[usize::from(queue) % QUEUES]).wrapping_sub(1);
         let unhashed = Target { queue: place(0), rss_type: 0, hash: 0 };
         let Some(rss) = &self.plan.rss else { return unhashed };
         let (v4, v6) = (parsed.ptype & ptype::IPV4 != 0, parsed.ptype & ptype::IPV6 != 0);
@@ -450,7 +449,8 @@ impl RxQueue {
             if shared.chaos.any() {
                 self.lie(shared, &mut status, &mut length);
             }
-            let (w0, w1) = if last { (w0, status | length << 32) } else { (0, status | length << 32) };
+            let (w0, w1) =
+                if last { (w0, status | length << 32) } else { (0, status | length << 32) };
             let size = self.ring.as_ref().map_or(1, |r| r.size);
             if shared.chaos.holds() || !self.held.is_empty() {
                 self.held.push_back((self.head, w0, w1));

@@ -212,7 +212,13 @@ impl Block {
     }
 
     /// The queue's settings, if it is enabled.
-    fn decode(&self, regs: &RegFile, windows: &Windows, index: u32, slot: u8) -> Option<QueueSetup> {
+    fn decode(
+        &self,
+        regs: &RegFile,
+        windows: &Windows,
+        index: u32,
+        slot: u8,
+    ) -> Option<QueueSetup> {
         let control = regs.peek(self.control);
         if control & RXDCTL::ENABLE.mask() == 0 {
             return None;
@@ -327,9 +333,8 @@ impl TxPlan {
         let queues: Vec<_> = (0..regs::TX_QUEUES)
             .filter_map(|q| Block::tx(q).decode(regs, windows, q, slot::<TQSM>(regs, q)))
             .collect();
-        let writes_head = |q: &&QueueSetup| {
-            regs.get::<TDWBAL>(q.index.into()).has(TDWBAL::HEAD_WB_EN)
-        };
+        let writes_head =
+            |q: &&QueueSetup| regs.get::<TDWBAL>(q.index.into()).has(TDWBAL::HEAD_WB_EN);
         Self {
             on: dma.has(DMATXCTL::TE) && !held,
             pad: regs.get::<HLREG0>(0).has(HLREG0::TXPADEN),

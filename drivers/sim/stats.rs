@@ -86,11 +86,7 @@ struct Slot {
 #[inline(always)]
 fn bin(len: u64) -> usize {
     // 64, 65-127, 128-255, 256-511, 512-1023, and the rest.
-    if len <= 64 {
-        0
-    } else {
-        ((64 - (len | 64).leading_zeros() as usize) - 6).min(5)
-    }
+    if len <= 64 { 0 } else { ((64 - (len | 64).leading_zeros() as usize) - 6).min(5) }
 }
 
 impl Side {

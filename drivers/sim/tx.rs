@@ -284,7 +284,8 @@ impl TxQueue {
     ) -> Result<(), Stop> {
         let load = |at: u32| {
             let words = ring.words();
-            let word = |i: u32| words.get(i as usize).map_or(0, |w: &AtomicU64| w.load(Ordering::Relaxed));
+            let word =
+                |i: u32| words.get(i as usize).map_or(0, |w: &AtomicU64| w.load(Ordering::Relaxed));
             (word(2 * at), word(2 * at + 1))
         };
         let (w0, w1) = load(self.head);
@@ -296,10 +297,10 @@ impl TxQueue {
         }
         let mut packet = Packet::default();
         sender.scratch.clear();
-        let (mut at, mut taken, mut last) = (self.head, 0, w1);
+        let (mut at, mut taken) = (self.head, 0);
         let early = shared.chaos.any() && shared.chaos.strikes(Inject::EarlyDone);
         let mut pieces = Vec::new();
-        loop {
+        let last = loop {
             if at == tail {
                 // The rest of the packet has not been posted yet.
                 return Err(Stop::Idle);
@@ -313,24 +314,25 @@ impl TxQueue {
             }
             self.gather(shared, sender.scratch, at, address, piece)?;
             pieces.push((address, piece as u32));
-            last = command;
             taken += 1;
             at = if at + 1 == ring.size { 0 } else { at + 1 };
             if packet.complete {
-                break;
+                break command;
             }
             if taken == CHAIN || taken == ring.size {
                 let what = FaultKind::BadDescriptor("a packet of more than 40 descriptors");
                 return Err(self.fault(at, None, what));
             }
-        }
+        };
         let frame = &mut *sender.scratch;
         let context = &self.contexts[packet.context];
         packet
             .finish(frame, context, sender.plan.tag)
             .map_err(|what| self.fault(self.head, None, what))?;
         if frame.len() < PADDABLE || frame.len() > LONGEST {
-            let what = FaultKind::BadDescriptor("a packet shorter than 17 bytes or longer than the MAC takes");
+            let what = FaultKind::BadDescriptor(
+                "a packet shorter than 17 bytes or longer than the MAC takes",
+            );
             return Err(self.fault(self.head, None, what));
         }
         if frame.len() < SHORTEST && sender.plan.pad {

@@ -6,6 +6,7 @@ pub mod drivers;
 pub mod error;
 pub mod mem;
 pub mod mmio;
+pub mod pcap;
 pub mod pci;
 pub mod pool;
 pub mod port;

@@ -11,6 +11,7 @@ pub mod pci;
 pub mod pool;
 pub mod port;
 mod sync;
+pub(crate) mod tap;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

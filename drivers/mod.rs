@@ -1,5 +1,6 @@
 //! What knows a chip.
 
+pub mod intel;
 pub mod sim;
 
 use crate::error::{Error, Result};

@@ -8,9 +8,9 @@ pub mod mem;
 pub mod mmio;
 pub mod pcap;
 pub mod pci;
+pub mod poll;
 pub mod pool;
 pub mod port;
-mod sync;
 pub(crate) mod tap;
 
 pub use error::{Error, Result};

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 
 mod line;
 mod ring;
+mod sync;
 #[cfg(test)]
 mod tests;
 

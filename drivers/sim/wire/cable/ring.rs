@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, CONSUME, Ordering, PUBLISH};
 
 /// Longest frame that a ring carries: more than any frame of an 82599 (15.5 KiB, 82599 datasheet
 /// section 7.1).
@@ -78,8 +78,8 @@ pub(super) struct Producer {
 impl Producer {
     /// The sending half, behind whatever an earlier sender left.
     pub(super) fn new(ring: Arc<Ring>) -> Self {
-        let head = ring.head.load(Ordering::Acquire);
-        let tail = ring.tail.load(Ordering::Acquire);
+        let head = ring.head.load(CONSUME);
+        let tail = ring.tail.load(CONSUME);
         Self { ring, head, tail }
     }
 
@@ -97,7 +97,7 @@ impl Producer {
 
     /// Words in use now.
     pub(super) fn used(&mut self) -> usize {
-        self.tail = self.ring.tail.load(Ordering::Acquire);
+        self.tail = self.ring.tail.load(CONSUME);
         self.used_at_most()
     }
 
@@ -126,7 +126,7 @@ impl Producer {
             pack(words, frame);
         }
         self.head += need as u64;
-        self.ring.head.store(self.head, Ordering::Release);
+        self.ring.head.store(self.head, PUBLISH);
     }
 }
 
@@ -173,7 +173,7 @@ pub(super) struct Consumer {
 impl Consumer {
     /// The receiving half, at whatever an earlier receiver left.
     pub(super) fn new(ring: Arc<Ring>) -> Self {
-        let tail = ring.tail.load(Ordering::Acquire);
+        let tail = ring.tail.load(CONSUME);
         Self { ring, tail, head: tail, scratch: Box::new(Scratch([0; MAX_FRAME])) }
     }
 
@@ -184,16 +184,16 @@ impl Consumer {
 
     /// Throws away what has arrived so far.
     pub(super) fn discard(&mut self) {
-        self.head = self.ring.head.load(Ordering::Acquire);
+        self.head = self.ring.head.load(CONSUME);
         self.tail = self.head;
-        self.ring.tail.store(self.tail, Ordering::Release);
+        self.ring.tail.store(self.tail, PUBLISH);
     }
 
     /// Looks at the sender's position; true when there is a frame.
     #[inline]
     pub(super) fn look(&mut self) -> bool {
         if self.head == self.tail {
-            self.head = self.ring.head.load(Ordering::Acquire);
+            self.head = self.ring.head.load(CONSUME);
         }
         self.head != self.tail
     }
@@ -226,11 +226,11 @@ impl Consumer {
             taken += 1;
             self.tail = at + body(length) as u64;
             if taken.is_multiple_of(FREE_EVERY) {
-                self.ring.tail.store(self.tail, Ordering::Release);
+                self.ring.tail.store(self.tail, PUBLISH);
             }
         }
         if taken > 0 {
-            self.ring.tail.store(self.tail, Ordering::Release);
+            self.ring.tail.store(self.tail, PUBLISH);
         }
         taken
     }

@@ -10,7 +10,8 @@ mod ring;
 mod slots;
 mod space;
 
-pub use backing::{Backing, Mapping};
+pub(crate) use backing::try_lock;
+pub use backing::{Backing, Mapping, clean_stale};
 pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool, split_id};
 pub use ring::RingMem;
 pub(crate) use slots::Lent;

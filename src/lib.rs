@@ -9,6 +9,7 @@ pub mod mmio;
 pub mod pci;
 pub mod pool;
 pub mod port;
+pub mod uio;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

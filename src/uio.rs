@@ -34,6 +34,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// vfio-pci hides the pin), so the kernel would take its interrupts for somebody else's.
 const X550: (u16, u16) = (0x8086, 0x1563);
 
+/// An owner that just closed the device can seem to hold it a little longer: a child that it
+/// forked has copies of its descriptors until it runs another program.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Which kernel driver is behind the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UioDriver {
@@ -77,6 +82,9 @@ struct Inner {
     number: u32,
     ids: (u16, u16),
     has_intx: bool,
+    /// Whether the node was free of errors when it was opened. One without an interrupt line
+    /// never is.
+    has_line: bool,
     /// Bus mastering as the driver set it.
     mastering: AtomicBool,
     config: ConfigSpace,
@@ -135,7 +143,7 @@ impl UioDevice {
         let lock = lock(&device)?;
         let dma = Arc::new(dma()?);
         let config = device.config()?;
-        silence(&config)?;
+        silence(addr, &config)?;
         clean(&dma);
         let bar = map_registers(&device, &config, &lock)?;
         if driver == UioDriver::IgbUio {
@@ -145,6 +153,7 @@ impl UioDevice {
         // igb_uio turned it on at this open.
         config.set_bus_master(false)?;
         let has_intx = config.has_intx()?;
+        let has_line = !in_error(poll(node.as_fd(), Duration::ZERO).unwrap_or(0));
         let mastering = AtomicBool::new(false);
         let inner = Inner {
             node,
@@ -152,6 +161,7 @@ impl UioDevice {
             number,
             ids,
             has_intx,
+            has_line,
             mastering,
             config,
             bar,
@@ -197,18 +207,18 @@ impl UioDevice {
     /// # Errors
     /// [`Error::NoInterrupt`] with the reason why there is none.
     pub fn interrupt(&self) -> Result<()> {
-        let why = match self.inner.driver {
-            UioDriver::IgbUio => return Ok(()),
-            UioDriver::Generic if self.inner.ids == X550 => {
-                "the X550's INTx status bit does not work (erratum), and uio_pci_generic has INTx \
-                 only"
-            }
-            UioDriver::Generic if !self.inner.has_intx => {
-                "the function has no INTx pin, and uio_pci_generic has INTx only"
-            }
-            UioDriver::Generic => return Ok(()),
+        let inner = &*self.inner;
+        let generic = inner.driver == UioDriver::Generic;
+        let why = if generic && inner.ids == X550 {
+            "the X550's INTx status bit does not work (erratum), and uio_pci_generic has INTx only"
+        } else if generic && !inner.has_intx {
+            "the function has no INTx pin, and uio_pci_generic has INTx only"
+        } else if !inner.has_line {
+            "the kernel gave it no interrupt line"
+        } else {
+            return Ok(());
         };
-        Err(self.no_interrupt(why))
+        Err(Error::NoInterrupt { addr: self.addr().to_string(), why: why.to_owned() })
     }
 
     /// Waits for an interrupt that came since the last wait, for at most `timeout` and never
@@ -227,9 +237,7 @@ impl UioDevice {
         loop {
             let left = timeout.saturating_sub(start.elapsed());
             match poll(self.as_fd(), left) {
-                Ok(events) if events & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => {
-                    return Err(self.silent());
-                }
+                Ok(events) if in_error(events) => return Err(self.unbound()),
                 Ok(events) if events & libc::POLLIN != 0 => match self.take_event() {
                     Ok(Some(count)) => return Ok(Some(count)),
                     // Another thread was faster.
@@ -254,7 +262,7 @@ impl UioDevice {
             Ok(_) => Err(self.io("read", io::ErrorKind::UnexpectedEof.into())),
             Err(e) => match e.raw_os_error() {
                 Some(libc::EAGAIN | libc::EINTR) => Ok(None),
-                Some(libc::EIO) => Err(self.silent()),
+                Some(libc::EIO) => Err(self.unbound()),
                 _ => Err(self.io("read", e)),
             },
         }
@@ -288,7 +296,7 @@ impl UioDevice {
                     Ok(_) => Err(self.io("write", io::ErrorKind::WriteZero.into())),
                     // EINVAL is what a node whose device was unbound answers.
                     Err(e) if matches!(e.raw_os_error(), Some(libc::EIO | libc::EINVAL)) => {
-                        Err(self.silent())
+                        Err(self.unbound())
                     }
                     Err(e) => Err(self.io("write", e)),
                 }
@@ -296,37 +304,38 @@ impl UioDevice {
         }
     }
 
-    /// Why the node reports an error: the kernel says the same for both.
-    fn silent(&self) -> Error {
-        match self.still_bound() {
-            Ok(()) => self.no_interrupt("the kernel gave it no interrupt line"),
-            Err(gone) => gone,
-        }
-    }
-
-    /// Whether sysfs still shows the device, its driver and the node as they were.
-    fn still_bound(&self) -> Result<()> {
-        let inner = &*self.inner;
-        let gone = |how: String| Err(Error::Gone { device: self.addr().to_string(), how });
-        if !inner.device.exists() {
-            return gone("it was removed".to_owned());
-        }
-        let bound = inner.device.driver()?;
-        if bound.as_deref() != Some(inner.driver.name()) {
-            return gone(format!("it was unbound from {}", inner.driver.name()));
-        }
-        if inner.device.uio()? != Some(inner.number) {
-            return gone(format!("it was unbound from {} for a while", inner.driver.name()));
-        }
-        Ok(())
-    }
-
-    fn no_interrupt(&self, why: &str) -> Error {
-        Error::NoInterrupt { addr: self.addr().to_string(), why: why.to_owned() }
+    /// What an error of a node that used to work means.
+    fn unbound(&self) -> Error {
+        self.inner.still_ours().err().unwrap_or_else(|| self.inner.gone("its UIO node died"))
     }
 
     fn io(&self, what: &str, source: io::Error) -> Error {
         Error::io(what, format!("/dev/uio{}", self.inner.number), source)
+    }
+}
+
+impl Inner {
+    /// Whether sysfs still shows the device, its driver and the node as they were. Once a kernel
+    /// driver has the device, its config space must be left alone.
+    fn still_ours(&self) -> Result<()> {
+        let name = self.driver.name();
+        if !self.device.exists() {
+            return Err(self.gone("it was removed"));
+        }
+        if self.device.driver()?.as_deref() != Some(name) {
+            return Err(self.gone(&format!("it was unbound from {name}")));
+        }
+        // Bound again, perhaps even with the same number: our node stays dead.
+        let dead =
+            || self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0));
+        if self.device.uio()? != Some(self.number) || dead() {
+            return Err(self.gone(&format!("it was unbound from {name} for a while")));
+        }
+        Ok(())
+    }
+
+    fn gone(&self, how: &str) -> Error {
+        Error::Gone { device: self.device.addr().to_string(), how: how.to_owned() }
     }
 }
 
@@ -341,6 +350,7 @@ impl AsFd for UioDevice {
 impl Host for UioDevice {
     fn set_bus_master(&self, on: bool) -> Result<()> {
         let inner = &*self.inner;
+        inner.still_ours()?;
         if !on {
             inner.mastering.store(false, Ordering::Relaxed);
         }
@@ -351,7 +361,7 @@ impl Host for UioDevice {
 
     fn check(&self) -> Result<()> {
         let inner = &*self.inner;
-        self.still_bound()?;
+        inner.still_ours()?;
         let command = inner.config.command()?;
         if let Err(moved) = inner.dma.verify() {
             // Better no DMA than DMA into somebody else's memory.
@@ -371,9 +381,9 @@ impl Host for UioDevice {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        match self.config.set_bus_master(false) {
-            // A device that is gone does no DMA.
-            Ok(()) | Err(Error::Gone { .. } | Error::NoDevice { .. }) => {}
+        match self.still_ours().and_then(|()| self.config.set_bus_master(false)) {
+            // The kernel turns it off when it takes a device away.
+            Ok(()) | Err(Error::Gone { .. }) => {}
             Err(error) => {
                 tracing::error!(addr = %self.device.addr(), %error, "cannot turn bus mastering off");
             }
@@ -407,11 +417,14 @@ fn lock(device: &PciDevice) -> Result<File> {
         Ok(file) => file,
         Err(e) => return Err(refused("open", &path, e)),
     };
-    match try_lock(&file) {
-        Ok(true) => Ok(file),
-        Ok(false) => Err(Error::Busy { addr: device.addr().to_string() }),
-        Err(e) => Err(Error::io("lock", path, e)),
+    for _ in 0..LOCK_TRIES {
+        match try_lock(&file) {
+            Ok(true) => return Ok(file),
+            Ok(false) => std::thread::sleep(LOCK_PAUSE),
+            Err(e) => return Err(Error::io("lock", path, e)),
+        }
     }
+    Err(Error::Busy { addr: device.addr().to_string() })
 }
 
 fn refused(what: &str, path: &Path, e: io::Error) -> Error {
@@ -425,10 +438,15 @@ fn refused(what: &str, path: &Path, e: io::Error) -> Error {
 }
 
 /// Stops whatever an earlier owner left running.
-fn silence(config: &ConfigSpace) -> Result<()> {
+fn silence(addr: PciAddr, config: &ConfigSpace) -> Result<()> {
     if !config.command()?.contains(Command::BUS_MASTER) {
         return Ok(());
     }
+    tracing::warn!(
+        %addr,
+        "bus mastering was on and goes off; a program that drives this NIC without locking its \
+         resource0 stops working now"
+    );
     config.set_bus_master(false)?;
     config.wait_quiet()
 }
@@ -542,6 +560,10 @@ fn raise(file: File) -> File {
         }
     }
     file
+}
+
+fn in_error(events: libc::c_short) -> bool {
+    events & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0
 }
 
 /// What happened on `fd` within `timeout`; 0 when nothing did.

@@ -56,6 +56,15 @@ impl WeakTarget {
         }
     }
 
+    /// Whether both are the same memory.
+    fn is(&self, target: &DmaTarget) -> bool {
+        match (self, target) {
+            (WeakTarget::Rings(a), DmaTarget::Rings(b)) => a.as_ptr() == Arc::as_ptr(b),
+            (WeakTarget::Slots(a), DmaTarget::Slots(b)) => a.as_ptr() == Arc::as_ptr(b),
+            _ => false,
+        }
+    }
+
     fn upgrade(&self) -> Option<DmaTarget> {
         match self {
             WeakTarget::Rings(b) => b.upgrade().map(DmaTarget::Rings),
@@ -145,7 +154,7 @@ impl DmaMap for PhysicalMap {
             .collect::<Result<Vec<_>>>()?;
         let known = Known { target: WeakTarget::of(&target), chunks: chunks.clone() };
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|k| k.target.upgrade().is_some());
+        all.retain(|k| !k.target.is(&target) && k.target.upgrade().is_some());
         all.push(known);
         Ok(chunks)
     }
@@ -325,6 +334,20 @@ mod tests {
             assert_eq!(Arc::strong_count(&block), 1);
         }
         assert!(map.known.lock().unwrap().len() <= 1);
+    }
+
+    #[test]
+    fn memory_mapped_again_is_known_once() {
+        let map = fixture();
+        let block = block(1);
+        let at = block.mapping().as_ptr().addr();
+        for physical in [0x0020_0000, 0x0040_0000] {
+            put(&map, at, physical);
+            let iovas = map.map(DmaTarget::Rings(block.clone())).unwrap();
+            assert_eq!(iovas, [Iova(physical)]);
+            map.verify().unwrap();
+            assert_eq!(map.known.lock().unwrap().len(), 1);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod addr;
 mod capability;
 mod config;
 mod sysfs;
+#[cfg(test)]
+mod tests;
 
 pub use addr::PciAddr;
 pub use capability::Capability;

@@ -186,7 +186,8 @@ fn a_translating_iommu_is_refused_before_anything_is_touched() {
 
 #[test]
 fn missing_or_wrong_files_are_errors_that_name_them() {
-    let cases: [(&str, fn(&Fake)); 6] = [
+    type Spoil = fn(&Fake);
+    let cases: [(&str, Spoil); 6] = [
         ("resource0", |f| fs::remove_file(f.dir().join("resource0")).unwrap()),
         ("UIO node", |f| fs::remove_dir(f.dir().join("uio/uio3")).unwrap()),
         ("uio3", |f| fs::remove_file(f.node()).unwrap()),
@@ -331,13 +332,81 @@ fn devices_without_a_working_pin_poll() {
     assert_eq!(fake.open().unwrap().wait(Duration::ZERO).unwrap(), None);
 }
 
+/// A terminal whose other side hangs up: its node then fails as that of an unbound device does,
+/// POLLERR or POLLHUP and EIO.
+struct Terminal {
+    master: OwnedFd,
+    path: PathBuf,
+}
+
+impl Terminal {
+    /// Nothing where there are no terminals.
+    fn new() -> Option<Self> {
+        // SAFETY: opens a new descriptor.
+        let fd = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
+        if fd < 0 {
+            return None;
+        }
+        // SAFETY: the descriptor is new and nobody else knows it.
+        let master = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut name = [0 as libc::c_char; 64];
+        // SAFETY: works on an open descriptor.
+        let unlocked = unsafe { libc::unlockpt(fd) } == 0;
+        // SAFETY: the buffer is ours and its length is given.
+        let named = unsafe { libc::ptsname_r(fd, name.as_mut_ptr(), name.len()) } == 0;
+        // SAFETY: the call above ended the name with a zero.
+        let path = unsafe { std::ffi::CStr::from_ptr(name.as_ptr()) }.to_str().ok()?.into();
+        (unlocked && named).then_some(Self { master, path })
+    }
+}
+
 #[test]
-fn a_node_that_reports_an_error_is_told_apart_from_a_missing_device() {
+fn a_node_that_dies_means_the_device_was_unbound() {
+    let Some(terminal) = Terminal::new() else { return };
+    let fake = Fake::new("uio_pci_generic");
+    fs::remove_file(fake.node()).unwrap();
+    symlink(&terminal.path, fake.node()).unwrap();
+    let device = fake.open().unwrap();
+    device.set_bus_master(true).unwrap();
+    device.check().unwrap();
+    assert_eq!(device.wait(Duration::ZERO).unwrap(), None);
+
+    drop(terminal.master);
+    // Sysfs looks as before, as when it was bound again and got the same number.
+    assert!(matches!(device.wait(Duration::MAX), Err(Error::Gone { .. })));
+    assert!(matches!(device.check(), Err(Error::Gone { .. })));
+    assert!(matches!(device.set_bus_master(false), Err(Error::Gone { .. })));
+    drop(device);
+    assert_eq!(fake.config(4), 0x07, "not ours to change any more");
+}
+
+#[test]
+fn a_node_without_an_interrupt_line_is_never_waited_on() {
+    for driver in ["uio_pci_generic", "igb_uio"] {
+        let Some(terminal) = Terminal::new() else { return };
+        let fake = Fake::new(driver);
+        fs::remove_file(fake.node()).unwrap();
+        symlink(&terminal.path, fake.node()).unwrap();
+        let mut device = fake.open().unwrap();
+        // Such a node is in error from the start.
+        Arc::get_mut(&mut device.inner).unwrap().has_line = false;
+        drop(terminal.master);
+        assert!(matches!(device.wait(Duration::MAX), Err(Error::NoInterrupt { .. })));
+        device.set_bus_master(true).unwrap();
+        device.check().unwrap();
+    }
+}
+
+#[test]
+fn a_device_that_a_kernel_driver_took_over_is_left_alone() {
     let fake = Fake::new("uio_pci_generic");
     let device = fake.open().unwrap();
-    assert!(matches!(device.silent(), Error::NoInterrupt { .. }));
-    fake.bind("");
-    assert!(matches!(device.silent(), Error::Gone { .. }));
+    device.set_bus_master(true).unwrap();
+    fake.bind("ixgbe");
+    assert!(matches!(device.set_bus_master(false), Err(Error::Gone { .. })));
+    assert!(matches!(device.wait(Duration::ZERO), Ok(None)));
+    drop(device);
+    assert_eq!(fake.config(4), 0x07, "the kernel's driver needs its bus mastering");
 }
 
 #[test]

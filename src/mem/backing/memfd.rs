@@ -19,13 +19,21 @@ struct Memfd {
 }
 
 fn create(flags: libc::c_uint) -> io::Result<File> {
-    // SAFETY: the name is a C string and the flags take no pointers.
-    let fd = unsafe { libc::memfd_create(c"barewire".as_ptr(), flags | libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
+    // Systems may insist that such files are not executable, and old kernels do not know the flag.
+    for extra in [libc::MFD_NOEXEC_SEAL, 0] {
+        let flags = flags | extra | libc::MFD_CLOEXEC;
+        // SAFETY: the name is a C string and the flags take no pointers.
+        let fd = unsafe { libc::memfd_create(c"barewire".as_ptr(), flags) };
+        if fd >= 0 {
+            // SAFETY: the descriptor is new and nobody else knows it.
+            return Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINVAL) {
+            return Err(error);
+        }
     }
-    // SAFETY: the descriptor is new and nobody else knows it.
-    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+    Err(io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 pub(super) fn map_huge(len: usize, node: Option<u32>) -> Result<Mapping> {

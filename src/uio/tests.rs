@@ -314,6 +314,21 @@ fn igb_uio_is_rearmed_through_its_node_and_reset_before_it_is_opened() {
 }
 
 #[test]
+fn dma_is_off_and_the_device_reset_before_the_node_is_opened() {
+    let fake = Fake::new("igb_uio");
+    fake.write("reset", "");
+    fs::remove_file(fake.node()).unwrap();
+    assert!(matches!(fake.open(), Err(Error::Io { .. })));
+    assert_eq!(fake.config(4), 0x03);
+    assert_eq!(fs::read(fake.dir().join("reset")).unwrap(), b"1");
+    // uio_pci_generic does not turn it on, so there a reset can wait for the driver's own.
+    let fake = Fake::new("uio_pci_generic");
+    fake.write("reset", "");
+    fake.open().unwrap();
+    assert_eq!(fs::read(fake.dir().join("reset")).unwrap(), b"");
+}
+
+#[test]
 fn devices_without_a_working_pin_poll() {
     let fake = Fake::new("uio_pci_generic");
     fake.set_config(0x3d, 0);

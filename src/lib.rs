@@ -7,6 +7,7 @@ pub mod error;
 pub mod mem;
 pub mod mmio;
 pub mod pci;
+pub mod poll;
 pub mod pool;
 pub mod port;
 pub mod uio;

@@ -1,6 +1,7 @@
 //! What knows a chip.
 
 pub mod intel;
+pub mod ixgbe;
 
 use crate::error::{Error, Result};
 use crate::pci::PciAddr;

@@ -26,7 +26,7 @@ use crate::pci::{Command, ConfigSpace, PciAddr, PciDevice};
 use crate::port::Host;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Longest single wait for an interrupt.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);

@@ -133,7 +133,9 @@ fn main() -> ExitCode {
                     print!("{:8.1}", total as f64 / packets as f64);
                 }
                 None => {
-                    eprintln!("instructions: valgrind is needed (Debian: apt-get install valgrind)");
+                    eprintln!(
+                        "instructions: valgrind is needed (Debian: apt-get install valgrind)"
+                    );
                     return ExitCode::from(2);
                 }
             }

@@ -2,6 +2,7 @@
 
 pub mod intel;
 pub mod ixgbe;
+pub mod sim;
 
 use crate::error::{Error, Result};
 use crate::pci::PciAddr;

@@ -95,7 +95,7 @@ impl Fake {
     }
 
     fn open_with(&self, map: PhysicalMap) -> Result<UioDevice> {
-        UioDevice::open_in(&self.roots, ADDR.parse().unwrap(), |v, _| v == 0x8086, || Ok(map))
+        UioDevice::open_in(&self.roots, ADDR.parse().unwrap(), |v, _| v == 0x8086, |_| Ok(map))
     }
 
     /// How many descriptors and mappings of this process lead to its files.
@@ -299,6 +299,27 @@ fn a_waiting_thread_is_woken() {
     let waiting = std::thread::spawn(move || waiter.wait(Duration::from_secs(600)));
     fake.interrupt(7);
     assert_eq!(waiting.join().unwrap().unwrap(), Some(7));
+}
+
+#[test]
+fn signals_do_not_end_a_wait() {
+    use std::os::unix::thread::JoinHandleExt;
+
+    let fake = Fake::new("uio_pci_generic");
+    let device = fake.open().unwrap();
+    let seen = Arc::new(AtomicBool::new(false));
+    let hook = signal_hook::flag::register(libc::SIGUSR2, seen.clone()).unwrap();
+    let waiter = device.clone();
+    let waiting = std::thread::spawn(move || waiter.wait(Duration::from_secs(600)));
+    for _ in 0..100 {
+        // SAFETY: the thread has not been joined, so its handle is valid.
+        assert_eq!(unsafe { libc::pthread_kill(waiting.as_pthread_t(), libc::SIGUSR2) }, 0);
+        std::thread::yield_now();
+    }
+    fake.interrupt(9);
+    assert_eq!(waiting.join().unwrap().unwrap(), Some(9));
+    assert!(seen.load(Ordering::Relaxed));
+    signal_hook::low_level::unregister(hook);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! A software 82599.
+
+#![forbid(unsafe_code)]
+
+pub mod wire;

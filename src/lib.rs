@@ -12,6 +12,7 @@ pub mod poll;
 pub mod pool;
 pub mod port;
 pub(crate) mod tap;
+pub mod uio;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

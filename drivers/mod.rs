@@ -30,14 +30,15 @@ pub fn open(name: &str) -> Result<Port> {
 
 /// Whether a driver here knows the chip.
 fn supports(vendor: u16, device: u16) -> bool {
-    let _ = (vendor, device);
-    false
+    ixgbe::ids::find(vendor, device).is_some()
 }
 
 /// Puts the driver for its chip on an opened device.
 fn attach(device: UioDevice) -> Result<Port> {
     let (vendor, id) = device.ids();
-    Err(Error::Unsupported { addr: device.addr().to_string(), vendor, device: id })
+    let (bar, dma) = (device.bar(), device.dma());
+    let driver = ixgbe::Ixgbe::open(bar, Box::new(device), dma, vendor, id)?;
+    Ok(Port::from_control(Box::new(driver)))
 }
 
 #[cfg(test)]
@@ -49,6 +50,25 @@ mod tests {
         for name in ["", "eth0", "03:00", "0000:03:00.9", "simulator", "Sim:82599"] {
             assert!(matches!(open(name), Err(Error::BadAddress { .. })), "{name}");
         }
+    }
+
+    #[test]
+    fn chips_are_known_by_vendor_and_device() {
+        assert!(supports(0x8086, 0x10fb));
+        assert!(!supports(0x10fb, 0x8086) && !supports(0x8086, 0x1234));
+    }
+
+    /// Registers that keep what is written to them: a reset that never ends.
+    #[test]
+    fn a_chip_that_does_not_answer_is_given_back_silent() {
+        let fake = crate::uio::tests::Fake::new("uio_pci_generic");
+        let device = fake.open().unwrap();
+        match attach(device) {
+            Err(Error::Timeout { register: "CTRL", .. }) => {}
+            other => panic!("{other:?}"),
+        }
+        let again = fake.open().unwrap();
+        again.config().command().map(|c| assert_eq!(c.0 & 4, 0)).unwrap();
     }
 
     #[test]

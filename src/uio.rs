@@ -26,7 +26,7 @@ use crate::pci::{Command, ConfigSpace, PciAddr, PciDevice};
 use crate::port::Host;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Longest single wait for an interrupt.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -123,7 +123,7 @@ impl UioDevice {
         roots: &Roots,
         addr: PciAddr,
         supports: fn(u16, u16) -> bool,
-        dma: impl FnOnce() -> Result<PhysicalMap>,
+        dma: impl FnOnce(Option<u32>) -> Result<PhysicalMap>,
     ) -> Result<Self> {
         let device = PciDevice::find(&roots.sys, addr)?;
         let ids = device.ids()?;
@@ -141,7 +141,7 @@ impl UioDevice {
             return Err(Error::IommuTranslates { addr: addr.to_string(), group: group.number });
         }
         let lock = lock(&device)?;
-        let dma = Arc::new(dma()?);
+        let dma = Arc::new(dma(device.numa_node())?);
         let config = device.config()?;
         silence(addr, &config)?;
         clean(&dma);

@@ -32,6 +32,7 @@ pub struct PhysicalMap {
     pagemap: File,
     page: usize,
     rings: Backing,
+    node: Option<u32>,
     known: Mutex<Vec<Known>>,
 }
 
@@ -74,18 +75,19 @@ impl WeakTarget {
 }
 
 impl PhysicalMap {
-    /// Opens this process's page map and makes sure that it shows addresses.
+    /// Opens this process's page map and makes sure that it shows addresses. The device is
+    /// attached to NUMA node `node`, when that is known.
     ///
     /// # Errors
     /// [`Error::NoPhysicalAddress`] without the privilege to see them; [`Error::Io`] when the
     /// page map cannot be opened.
-    pub fn new() -> Result<Self> {
+    pub fn new(node: Option<u32>) -> Result<Self> {
         let path = Path::new("/proc/self/pagemap");
         let pagemap = File::open(path).map_err(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => Error::NoPhysicalAddress,
             _ => Error::io("open", path, e),
         })?;
-        let map = Self::over(pagemap, Backing::for_device());
+        let map = Self { node, ..Self::over(pagemap, Backing::for_device()) };
         // Some page that is surely there: one that was just written to.
         let probe = std::hint::black_box(Box::new(1u64));
         let mut entry = [0; ENTRY];
@@ -96,7 +98,7 @@ impl PhysicalMap {
 
     /// A map that reads `pagemap` and takes rings from `rings`.
     pub(crate) fn over(pagemap: File, rings: Backing) -> Self {
-        Self { pagemap, page: page_size(), rings, known: Mutex::default() }
+        Self { pagemap, page: page_size(), rings, node: None, known: Mutex::default() }
     }
 
     /// Whether every page whose address was given out is still where it was.
@@ -161,6 +163,10 @@ impl DmaMap for PhysicalMap {
 
     fn ring_backing(&self) -> Backing {
         self.rings.clone()
+    }
+
+    fn node(&self) -> Option<u32> {
+        self.node
     }
 
     fn accepts(&self, mapping: &Mapping) -> Result<()> {
@@ -362,7 +368,7 @@ mod tests {
 
     #[test]
     fn this_process_sees_addresses_or_is_told_why_not() {
-        let map = match PhysicalMap::new() {
+        let map = match PhysicalMap::new(None) {
             Ok(map) => map,
             Err(Error::NoPhysicalAddress) => return,
             Err(other) => panic!("{other}"),

@@ -11,14 +11,15 @@ use crate::mmio::Bar;
 const ADDR: &str = "0000:03:00.0";
 const BAR: u64 = 128 << 10;
 
-struct Fake {
+/// A device made of files.
+pub(crate) struct Fake {
     root: tempfile::TempDir,
     roots: Roots,
 }
 
 impl Fake {
     /// An 82599 bound to `driver`, bus mastering on as a crashed owner leaves it.
-    fn new(driver: &str) -> Self {
+    pub(crate) fn new(driver: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let roots = Roots { sys: root.path().join("sys"), dev: root.path().join("dev") };
         let fake = Self { root, roots };
@@ -89,12 +90,24 @@ impl Fake {
         file.write_all_at(&[byte], offset).unwrap();
     }
 
-    fn open(&self) -> Result<UioDevice> {
+    pub(crate) fn open(&self) -> Result<UioDevice> {
         self.open_with(PhysicalMap::over(tempfile::tempfile().unwrap(), Backing::Heap))
     }
 
     fn open_with(&self, map: PhysicalMap) -> Result<UioDevice> {
-        UioDevice::open_in(&self.roots, ADDR.parse().unwrap(), |v, _| v == 0x8086, || Ok(map))
+        UioDevice::open_in(&self.roots, ADDR.parse().unwrap(), |v, _| v == 0x8086, |_| Ok(map))
+    }
+
+    /// How many descriptors and mappings of this process lead to its files.
+    fn held(&self) -> usize {
+        let root = self.root.path();
+        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+        let open = descriptors
+            .filter_map(|e| fs::read_link(e.unwrap().path()).ok())
+            .filter(|to| to.starts_with(root))
+            .count();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        open + maps.lines().filter(|l| l.contains(root.to_str().unwrap())).count()
     }
 
     /// Interrupts it: puts a counter value where the kernel would.
@@ -152,7 +165,11 @@ fn a_second_owner_is_refused_until_the_last_handle_is_gone() {
     assert_eq!(fake.config(4), 0x03, "bus mastering goes off with the last device handle");
     assert!(matches!(fake.open(), Err(Error::Busy { .. })), "somebody can still ring doorbells");
     drop(bar);
-    fake.open().unwrap();
+    // The node once, config, resource0 and its mapping.
+    let device = fake.open().unwrap();
+    assert_eq!(fake.held(), 4);
+    drop(device);
+    assert_eq!(fake.held(), 0);
 }
 
 #[test]
@@ -200,10 +217,7 @@ fn missing_or_wrong_files_are_errors_that_name_them() {
         spoil(&fake);
         let error = fake.open().unwrap_err().to_string();
         assert!(error.contains(named), "{error}");
-        // Nothing stays locked behind a failure.
-        if let Ok(file) = File::open(fake.dir().join("resource0")) {
-            assert!(try_lock(&file).unwrap(), "{named}");
-        }
+        assert_eq!(fake.held(), 0, "{named}: nothing stays open, mapped or locked");
     }
 }
 
@@ -285,6 +299,27 @@ fn a_waiting_thread_is_woken() {
     let waiting = std::thread::spawn(move || waiter.wait(Duration::from_secs(600)));
     fake.interrupt(7);
     assert_eq!(waiting.join().unwrap().unwrap(), Some(7));
+}
+
+#[test]
+fn signals_do_not_end_a_wait() {
+    use std::os::unix::thread::JoinHandleExt;
+
+    let fake = Fake::new("uio_pci_generic");
+    let device = fake.open().unwrap();
+    let seen = Arc::new(AtomicBool::new(false));
+    let hook = signal_hook::flag::register(libc::SIGUSR2, seen.clone()).unwrap();
+    let waiter = device.clone();
+    let waiting = std::thread::spawn(move || waiter.wait(Duration::from_secs(600)));
+    for _ in 0..100 {
+        // SAFETY: the thread has not been joined, so its handle is valid.
+        assert_eq!(unsafe { libc::pthread_kill(waiting.as_pthread_t(), libc::SIGUSR2) }, 0);
+        std::thread::yield_now();
+    }
+    fake.interrupt(9);
+    assert_eq!(waiting.join().unwrap().unwrap(), Some(9));
+    assert!(seen.load(Ordering::Relaxed));
+    signal_hook::low_level::unregister(hook);
 }
 
 #[test]

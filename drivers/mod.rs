@@ -1,6 +1,7 @@
 //! What knows a chip.
 
 pub mod sim;
+pub mod intel;
 
 use crate::error::{Error, Result};
 use crate::port::Port;

@@ -8,9 +8,9 @@ pub mod mem;
 pub mod mmio;
 pub mod pcap;
 pub mod pci;
+pub mod poll;
 pub mod pool;
 pub mod port;
-mod sync;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

@@ -71,6 +71,12 @@ impl Drop for ChunkIds {
     }
 }
 
+/// A slot's chunk id, and its byte offset in the chunk.
+#[inline(always)]
+pub(crate) const fn split_id(id: u32) -> (u32, u64) {
+    (id / CHUNK_LINES, (id % CHUNK_LINES) as u64 * LINE as u64)
+}
+
 /// Where the chunk of slot `id` starts.
 ///
 /// Relaxed is enough: whoever holds a slot received it through something that happened after the

@@ -11,7 +11,7 @@ mod slots;
 mod space;
 
 pub use backing::{Backing, Mapping};
-pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool};
+pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool, split_id};
 pub use ring::RingMem;
 pub(crate) use slots::Lent;
 pub use slots::{ClaimError, Geometry, RxClaim, SlotMem, TxClaim};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use super::chunk::ChunkIds;
+use super::chunk::{ChunkIds, chunk_base};
 use super::{Backing, CHUNK, CHUNK_LINES, LINE, Mapping};
 use crate::error::{Error, Result};
 
@@ -17,6 +17,10 @@ const RX: u8 = 1;
 const TX: u8 = 2;
 const RX_CLAIMED: u8 = 3;
 const TX_CLAIMED: u8 = 4;
+/// Debug builds tell free slots from those in use.
+const FREE: u8 = if cfg!(debug_assertions) { 5 } else { HOST };
+/// What debug builds fill freed buffers with.
+const POISON: u8 = 0xdb;
 
 /// Slots are told apart in side tables by `line / MIN_LINES`, which is exact from this stride up.
 const MIN_LINES: u32 = 32;
@@ -127,7 +131,7 @@ impl SlotMem {
             ids,
             geometry,
             recip: (1u64 << 32).div_ceil(u64::from(geometry.stride_lines)),
-            owner: (0..entries).map(|_| AtomicU8::new(HOST)).collect(),
+            owner: (0..entries).map(|_| AtomicU8::new(FREE)).collect(),
             links: (0..entries).map(|_| AtomicU64::new(0)).collect(),
         }))
     }
@@ -181,6 +185,28 @@ impl SlotMem {
         &self.links[self.index(id)]
     }
 
+    /// A slot leaves the free ones. Debug builds check that it was one.
+    #[inline(always)]
+    pub(crate) fn note_taken(&self, id: u32) {
+        if cfg!(debug_assertions) {
+            let was = self.owner[self.index(id)].swap(HOST, Ordering::AcqRel);
+            debug_assert_eq!(was, FREE, "slot {id:#x} was given out twice");
+        }
+    }
+
+    /// A slot joins the free ones; the caller still owns it. Debug builds check that nobody else
+    /// has it and poison its bytes.
+    #[inline(always)]
+    pub(crate) fn note_freed(&self, id: u32) {
+        if cfg!(debug_assertions) {
+            let at = chunk_base(id).wrapping_add((id % CHUNK_LINES) as usize * LINE);
+            // SAFETY: the caller owns the slot, so nobody else touches these bytes.
+            unsafe { std::ptr::write_bytes(at, POISON, self.geometry.stride()) };
+            let was = self.owner[self.index(id)].swap(FREE, Ordering::AcqRel);
+            debug_assert_eq!(was, HOST, "slot {id:#x} was freed while lent or free");
+        }
+    }
+
     /// Lends a slot to a software device. The caller gives up access until [`take_back`].
     ///
     /// [`take_back`]: Self::take_back
@@ -199,6 +225,21 @@ impl SlotMem {
         self.owner[self.index(id)]
             .compare_exchange(state, HOST, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// Takes a slot back from a device that is known to be quiet, whatever it was lent for. False
+    /// when the device is at it all the same: the caller must then keep off it.
+    #[must_use]
+    pub(crate) fn take_back_any(&self, id: u32) -> bool {
+        let word = &self.owner[self.index(id)];
+        let mut now = word.load(Ordering::Relaxed);
+        while matches!(now, HOST | RX | TX) {
+            match word.compare_exchange(now, HOST, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(changed) => now = changed,
+            }
+        }
+        false
     }
 
     /// Bounds and owner-word index of `len` bytes at `offset` of chunk number `chunk`.

@@ -88,6 +88,12 @@ impl DmaSpace {
         (base != 0).then(|| base + u64::from(at))
     }
 
+    /// The device address of chunk number `chunk`; `None` when it is not mapped.
+    pub(crate) fn chunk(&self, chunk: u32) -> Option<u64> {
+        let base = self.chunks.get(chunk as usize)?.load(Ordering::Relaxed);
+        (base != 0).then_some(base)
+    }
+
     /// Zeroed rings of the given lengths (in descriptors of 16 bytes), packed into as few chunks
     /// as they need, each contiguous for the device and aligned to 128 bytes.
     ///

@@ -1,12 +1,12 @@
 //! The shared stock of free slots: two tagged stacks of magazines (full and empty ones, 64 slots
 //! each) and one of single slots. Lock-free; one compare-exchange moves 64 slots.
 //!
-//! This file compiles against `crate::sync`, which the loom tests replace.
+//! This file compiles against the `sync` beside it, which the loom tests replace.
 
-use crate::sync::{AtomicU32, AtomicU64, CONSUME, Ordering, PUBLISH, TAG_STEP};
+use super::sync::{AtomicU32, AtomicU64, CONSUME, Ordering, PUBLISH, TAG_STEP};
 
 /// Slots per magazine.
-pub(crate) const MAG: usize = crate::sync::MAGAZINE;
+pub(crate) const MAG: usize = super::sync::MAGAZINE;
 
 /// A Treiber stack of small indices. The links live outside, so one set of links can serve
 /// several stacks that share their nodes.

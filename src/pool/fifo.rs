@@ -1,6 +1,7 @@
 //! The software side of a descriptor ring: which slot each descriptor holds.
 
-use super::{Mempool, PoolCache, Slot};
+use super::{Batch, Mbuf, PoolCache, PoolInner, RxMeta, Slot};
+use crate::mem::{Geometry, Lent, SlotMem, chunk_pool};
 
 /// Slots in ring order. Position `i` of the queue sits at index `i % size`, the same index as its
 /// descriptor, so that the ring engine needs no second set of counters.
@@ -44,28 +45,121 @@ impl SlotFifo {
         if t >= self.ids.len() { t - self.ids.len() } else { t }
     }
 
-    /// The name at an index, to compute addresses with. Looking owns nothing.
-    #[inline(always)]
-    pub(crate) fn peek(&self, index: usize) -> u32 {
-        self.ids[index]
-    }
-
-    /// The names in `range` of indices, likewise.
+    /// The names in `range` of indices, to compute addresses with. Looking owns nothing.
     #[inline(always)]
     pub(crate) fn peek_run(&self, range: std::ops::Range<usize>) -> &[u32] {
         &self.ids[range]
     }
 
-    /// Appends one slot; gives it back when full.
+    /// Moves `n` packets (at most the run up to the ring's end) from the front of the queue to
+    /// `out`, as `meta` of their index describes them, and returns how many came: with a
+    /// `software` device those that it still holds do not, and stay out of use for good.
+    ///
+    /// Lengths beyond the buffer are cut to it.
     #[inline(always)]
-    pub(crate) fn push(&mut self, slot: Slot) -> Result<(), Slot> {
+    pub(crate) fn receive_run(
+        &mut self,
+        n: usize,
+        geometry: Geometry,
+        software: bool,
+        out: &mut Batch,
+        mut meta: impl FnMut(usize) -> RxMeta,
+    ) -> usize {
+        let n = n.min(self.len).min(self.ids.len() - self.head).min(out.room());
+        let first = self.head;
+        self.head = if first + n == self.ids.len() { 0 } else { first + n };
+        self.len -= n;
+        let mut lost = 0;
+        for (i, id) in self.ids[first..first + n].iter().enumerate() {
+            let mut m = meta(first + i);
+            m.len = m.len.min(geometry.room());
+            if software && !Self::mem(*id).take_back(*id, Lent::Rx) {
+                lost += 1;
+                continue;
+            }
+            // SAFETY: the entry was owned by this queue, and `head` and `len` have let go of it.
+            let slot = unsafe { Slot::from_raw(*id) };
+            // SAFETY: the length was cut to the room behind the headroom.
+            out.push_within(unsafe { Mbuf::received(slot, geometry.headroom(), m) });
+        }
+        n - lost
+    }
+
+    /// Takes the oldest entry as one received segment, as [`receive_run`](Self::receive_run) does.
+    pub(crate) fn receive_one(
+        &mut self,
+        geometry: Geometry,
+        software: bool,
+        mut meta: RxMeta,
+    ) -> Option<Mbuf> {
+        let slot = self.pop()?;
+        if software && !Self::mem(slot.id()).take_back(slot.id(), Lent::Rx) {
+            return None;
+        }
+        meta.len = meta.len.min(geometry.room());
+        // SAFETY: the length was cut to the room behind the headroom.
+        Some(unsafe { Mbuf::received(slot, geometry.headroom(), meta) })
+    }
+
+    /// Moves up to `n` packets from the front of `batch` into the queue (at most the run up to the
+    /// ring's end), as long as `post` accepts each with its index, and returns how many.
+    /// Only unchained packets are offered.
+    #[inline(always)]
+    pub(crate) fn send_run(
+        &mut self,
+        n: usize,
+        software: bool,
+        batch: &mut Batch,
+        mut post: impl FnMut(usize, &Mbuf) -> bool,
+    ) -> usize {
+        let first = self.tail();
+        let n = n.min(self.room()).min(self.ids.len() - first);
+        let mut sent = 0;
+        for (i, place) in self.ids[first..first + n].iter_mut().enumerate() {
+            match batch.first() {
+                Some(m) if !m.is_chain() && post(first + i, m) => {}
+                _ => break,
+            }
+            let Some(m) = batch.pop() else { break };
+            *place = m.into_slot().into_raw();
+            if software {
+                Self::mem(*place).lend(*place, Lent::Tx);
+            }
+            sent += 1;
+        }
+        self.len += sent;
+        sent
+    }
+
+    /// Appends one slot, lent for sending.
+    pub(crate) fn push_lent(&mut self, slot: Slot, software: bool) -> Result<(), Slot> {
         if self.room() == 0 {
             return Err(slot);
+        }
+        if software {
+            Self::mem(slot.id()).lend(slot.id(), Lent::Tx);
         }
         let t = self.tail();
         self.ids[t] = slot.into_raw();
         self.len += 1;
         Ok(())
+    }
+
+    /// Lends the newest `n` entries to a software device for receiving.
+    #[inline(always)]
+    pub(crate) fn lend_rx(&self, run: std::ops::Range<usize>) {
+        for id in &self.ids[run] {
+            Self::mem(*id).lend(*id, Lent::Rx);
+        }
+    }
+
+    /// The memory of an owned slot.
+    #[inline(always)]
+    fn mem<'a>(id: u32) -> &'a SlotMem {
+        let pool: *const PoolInner = chunk_pool(id);
+        // SAFETY: only called with names that this queue owns, and the borrow ends before it lets
+        // go of them; a slot's existence keeps its pool alive.
+        unsafe { &(*pool).mem }
     }
 
     /// Takes the oldest slot.
@@ -103,18 +197,28 @@ impl SlotFifo {
         }
     }
 
-    /// Frees everything to the depots of the slots' pools.
-    pub(crate) fn free_all(&mut self) {
-        while let Some(s) = self.pop() {
-            s.free();
+    /// As [`drain_to`](Self::drain_to), slot by slot: each goes to `cache` or to its own pool.
+    /// With a `software` device, slots that it still holds stay out of use; returns how many.
+    pub(crate) fn drain_each(&mut self, cache: &mut PoolCache, n: usize, software: bool) -> usize {
+        let mut lost = 0;
+        for _ in 0..n {
+            let Some(slot) = self.pop() else { break };
+            if software && !Self::mem(slot.id()).take_back(slot.id(), Lent::Tx) {
+                lost += 1;
+            } else {
+                cache.put_slot(slot);
+            }
         }
+        lost
     }
 
-    /// Appends up to `n` slots straight from the pool's depot, for a queue that was given a cache
-    /// of another pool.
-    pub(crate) fn fill_from_depot(&mut self, pool: &Mempool, n: usize) -> usize {
-        let mut cache = pool.cache();
-        self.fill_run(&mut cache, n)
+    /// Frees everything to the depots of the slots' pools. The device must be quiet.
+    pub(crate) fn free_all(&mut self) {
+        while let Some(s) = self.pop() {
+            if Self::mem(s.id()).take_back_any(s.id()) {
+                s.free();
+            }
+        }
     }
 }
 

@@ -8,13 +8,14 @@ use super::{PoolInner, Slot};
 use crate::error::{Error, Result};
 use crate::mem::{LINE, chunk_base, chunk_pool};
 
-/// The handle's flags. The low eight bits are free for the ring engine to set in one go.
-pub(crate) const FLAG_RSS: u8 = 1 << 0;
-pub(crate) const FLAG_VLAN: u8 = 1 << 1;
-pub(crate) const FLAG_IP_GOOD: u8 = 1 << 2;
-pub(crate) const FLAG_IP_BAD: u8 = 1 << 3;
-pub(crate) const FLAG_L4_GOOD: u8 = 1 << 4;
-pub(crate) const FLAG_L4_BAD: u8 = 1 << 5;
+/// The handle's flags: the status bits 3 to 6 of the receive descriptor stay where they are (VP,
+/// UDPCS, L4CS, IPCS), so that the ring engine needs no translation.
+pub(crate) const FLAG_L4_ERROR: u8 = 1 << 0;
+pub(crate) const FLAG_IP_ERROR: u8 = 1 << 1;
+pub(crate) const FLAG_RSS: u8 = 1 << 2;
+pub(crate) const FLAG_VLAN: u8 = 1 << 3;
+pub(crate) const FLAG_L4_CHECKED: u8 = 1 << 5;
+pub(crate) const FLAG_IP_CHECKED: u8 = 1 << 6;
 /// The slot's link names a further segment.
 const FLAG_CHAIN: u8 = 1 << 7;
 
@@ -45,7 +46,6 @@ impl Link {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RxMeta {
     pub(crate) len: u16,
-    pub(crate) offset: u16,
     pub(crate) rss: u32,
     pub(crate) vlan: u16,
     pub(crate) flags: u8,
@@ -128,18 +128,29 @@ impl Mbuf {
         Self { slot, len: 0, offset: headroom, rss: 0, vlan: 0, flags: 0, ptype: 0 }
     }
 
-    /// A received segment. `meta.offset + meta.len` must lie within the slot.
+    /// A received segment that starts at `offset`.
+    ///
+    /// # Safety
+    /// `offset + meta.len` is at most the slot's stride.
     #[inline(always)]
-    pub(crate) fn received(slot: Slot, meta: RxMeta) -> Self {
+    pub(super) unsafe fn received(slot: Slot, offset: u16, meta: RxMeta) -> Self {
         Self {
             slot: ManuallyDrop::new(slot),
             len: meta.len,
-            offset: meta.offset,
+            offset,
             rss: meta.rss,
             vlan: meta.vlan,
             flags: meta.flags & !FLAG_CHAIN,
             ptype: meta.ptype,
         }
+    }
+
+    /// Takes over what a chain's last descriptor says about the whole packet.
+    pub(crate) fn set_meta(&mut self, meta: RxMeta) {
+        self.rss = meta.rss;
+        self.vlan = meta.vlan;
+        self.flags = (self.flags & FLAG_CHAIN) | (meta.flags & !FLAG_CHAIN);
+        self.ptype = meta.ptype;
     }
 
     #[inline(always)]
@@ -275,20 +286,20 @@ impl Mbuf {
     /// The NIC's verdict on the IPv4 header checksum.
     #[inline]
     pub fn ip_checksum(&self) -> Checksum {
-        self.verdict(FLAG_IP_GOOD, FLAG_IP_BAD)
+        self.verdict(FLAG_IP_CHECKED, FLAG_IP_ERROR)
     }
 
     /// The NIC's verdict on the TCP, UDP or SCTP checksum.
     #[inline]
     pub fn l4_checksum(&self) -> Checksum {
-        self.verdict(FLAG_L4_GOOD, FLAG_L4_BAD)
+        self.verdict(FLAG_L4_CHECKED, FLAG_L4_ERROR)
     }
 
-    fn verdict(&self, good: u8, bad: u8) -> Checksum {
-        match (self.flags & good != 0, self.flags & bad != 0) {
-            (_, true) => Checksum::Bad,
+    fn verdict(&self, checked: u8, error: u8) -> Checksum {
+        match (self.flags & checked != 0, self.flags & error != 0) {
+            (false, _) => Checksum::Unknown,
             (true, false) => Checksum::Good,
-            (false, false) => Checksum::Unknown,
+            (true, true) => Checksum::Bad,
         }
     }
 
@@ -324,6 +335,23 @@ impl Mbuf {
             // segment was made.
             Some(unsafe { std::slice::from_raw_parts(at.cast_const(), usize::from(seg.len)) })
         })
+    }
+
+    /// Shows `f` each segment's (name, offset, length) until it answers false; answers whether it
+    /// never did.
+    pub(crate) fn each_segment(&self, mut f: impl FnMut(u32, u16, u16) -> bool) -> bool {
+        let mut next = Some(Link { id: self.slot.id(), len: self.len, offset: self.offset });
+        let mut chained = self.is_chain();
+        while let Some(seg) = next.take() {
+            if !f(seg.id, seg.offset, seg.len) {
+                return false;
+            }
+            if chained {
+                next = self.next_link(seg.id);
+                chained = next.is_some();
+            }
+        }
+        true
     }
 
     /// Bytes in all segments.
@@ -391,9 +419,15 @@ impl Mbuf {
     /// Hands every slot to `f`.
     #[inline(always)]
     pub(super) fn each_slot(self, mut f: impl FnMut(Slot)) {
-        if !self.is_chain() {
-            return f(self.into_slot());
+        if self.is_chain() {
+            self.each_chained(f);
+        } else {
+            f(self.into_slot());
         }
+    }
+
+    #[cold]
+    fn each_chained(self, mut f: impl FnMut(Slot)) {
         let mut next = Some(self);
         while let Some(m) = next {
             let (first, rest) = m.split_first();

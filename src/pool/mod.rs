@@ -27,14 +27,13 @@ mod cache;
 mod depot;
 mod fifo;
 mod mbuf;
+mod sync;
 
 pub use batch::Batch;
 pub use cache::PoolCache;
 pub(crate) use fifo::SlotFifo;
 pub use mbuf::{Checksum, Mbuf, PacketType};
-pub(crate) use mbuf::{
-    FLAG_IP_BAD, FLAG_IP_GOOD, FLAG_L4_BAD, FLAG_L4_GOOD, FLAG_RSS, FLAG_VLAN, RxMeta,
-};
+pub(crate) use mbuf::{FLAG_L4_CHECKED, FLAG_RSS, RxMeta};
 
 use crate::error::{Error, Result};
 use crate::mem::{Backing, Geometry, SlotMem, chunk_pool, set_chunk_pool};
@@ -151,6 +150,7 @@ impl PoolInner {
         {
             // SAFETY: live, by contract.
             let pool = unsafe { &*this };
+            pool.mem.note_freed(id);
             pool.depot.put(id, pool.mem.index(id));
         }
         // SAFETY: the slot's own 1 is what is taken out.
@@ -259,6 +259,22 @@ impl Mempool {
 
     fn depot(&self) -> &Depot {
         &self.inner().depot
+    }
+
+    /// See [`SlotMem::note_taken`].
+    #[inline(always)]
+    fn note_taken(&self, id: u32) {
+        if cfg!(debug_assertions) {
+            self.mem().note_taken(id);
+        }
+    }
+
+    /// See [`SlotMem::note_freed`].
+    #[inline(always)]
+    fn note_freed(&self, id: u32) {
+        if cfg!(debug_assertions) {
+            self.mem().note_freed(id);
+        }
     }
 
     /// Reports that the balance of slots outside the depot changed by `delta`.

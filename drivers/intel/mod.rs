@@ -1,0 +1,64 @@
+//! What ixgbe and igb share: descriptor layouts and the ring engine.
+//!
+//! Receive harvests in two passes: the first looks at status words only and stops at the first
+//! descriptor that is not plain (not done, not the end of its packet, damaged, odd length); after
+//! one DMA barrier the second turns that run into packets. What is not plain goes one by one
+//! through a slow path. Transmit posts runs of plain packets, asks for a completion report every
+//! 32 descriptors and rings the doorbell once per burst.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+mod desc;
+mod rx;
+mod tx;
+
+#[cfg(test)]
+mod tests;
+
+pub use desc::{RxDesc, TxDesc};
+pub use rx::RxRing;
+pub use tx::TxRing;
+
+use crate::mem::{DmaSpace, RingMem};
+use crate::mmio::Bar;
+use crate::pool::Mempool;
+use crate::port::Lifeline;
+
+/// Where the families differ in what the ring engine looks at.
+pub trait Flavor: Debug + Send + Sync + 'static {
+    /// Receive status word: the MAC found the frame damaged.
+    const RX_DAMAGED: u64;
+    /// Receive status word: lowest bit of the pair (L4 error, IP error).
+    const RX_CHECKSUM_ERRORS: u32;
+    /// Whether a UDP checksum error may be a lie, because the chip calls UDP's "no checksum" (a
+    /// zero field) wrong (82599 specification update, erratum 44).
+    const UDP_ERROR_UNRELIABLE: bool;
+}
+
+/// What a ring is made from.
+#[derive(Debug)]
+pub(crate) struct QueueSetup<'a, B: Bar> {
+    /// The device.
+    pub(crate) bar: &'a B,
+    /// The descriptors.
+    pub(crate) ring: RingMem,
+    /// BAR offset of RDT or TDT.
+    pub(crate) tail: u32,
+    /// The pool that receive buffers come from.
+    pub(crate) pool: &'a Mempool,
+    /// The device's view of memory; `pool` is attached to it.
+    pub(crate) space: &'a Arc<DmaSpace>,
+    /// Who keeps the buffers when the queue goes away first.
+    pub(crate) life: &'a Arc<Lifeline>,
+    /// Longest frame without CRC, in bytes.
+    pub(crate) max_frame: u16,
+}
+
+/// Descriptors between two completion reports, two tail writes of a refill, two refills.
+pub(crate) const STRIDE: usize = 32;
+
+/// A smaller stride for rings that are too short for [`STRIDE`].
+fn stride(size: usize) -> usize {
+    STRIDE.min(size / 4).max(1)
+}

@@ -1,0 +1,295 @@
+//! The receive ring.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Flavor, QueueSetup, RxDesc, stride};
+use crate::arch::{dma_acquire, dma_release};
+use crate::error::{Error, Result};
+use crate::mem::{Geometry, RingMem};
+use crate::mmio::{Bar, Doorbell};
+use crate::pool::{Batch, FLAG_L4_CHECKED, FLAG_RSS, Mbuf, Mempool, PoolCache, RxMeta, SlotFifo};
+use crate::port::{Lifeline, QueueRx, RxQueueStats};
+
+/// A receive queue: descriptors, the slots behind them, and the tail register.
+#[derive(Debug)]
+pub struct RxRing<B: Bar, F: Flavor> {
+    ring: RingMem,
+    tail: B::Bell,
+    slots: SlotFifo,
+    pool: Mempool,
+    geometry: Geometry,
+    /// Device address of each chunk of `pool`, from its first on.
+    chunks: Box<[u64]>,
+    stride: usize,
+    max_frame: u16,
+    partial: Partial,
+    stats: RxQueueStats,
+    life: Arc<Lifeline>,
+    flavor: PhantomData<F>,
+}
+
+/// A packet whose last descriptor has not come yet.
+#[derive(Debug)]
+enum Partial {
+    None,
+    Chain(Mbuf),
+    /// What is left of a packet that was given up: skip to its end.
+    Skip,
+}
+
+impl<B: Bar, F: Flavor> RxRing<B, F> {
+    /// An empty ring; nothing is posted before [`fill`](Self::fill).
+    pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
+        let size = setup.ring.words().len() / 2;
+        let mem = setup.pool.mem();
+        let geometry = setup.pool.geometry();
+        let chunks: Option<Box<[u64]>> = (mem.first_chunk()..mem.first_chunk() + mem.chunks())
+            .map(|c| setup.space.chunk(c))
+            .collect();
+        let chunks = chunks.ok_or_else(|| Error::State {
+            why: "the pool must be attached to the port before its queues are made".to_owned(),
+        })?;
+        Ok(Self {
+            tail: setup.bar.doorbell(setup.tail),
+            ring: setup.ring,
+            slots: SlotFifo::new(size),
+            pool: setup.pool.clone(),
+            geometry,
+            chunks,
+            stride: stride(size),
+            max_frame: setup.max_frame,
+            partial: Partial::None,
+            stats: RxQueueStats::default(),
+            life: setup.life.clone(),
+            flavor: PhantomData,
+        })
+    }
+
+    /// Posts buffers until the ring is full and writes the tail. The queue must be enabled
+    /// (82599 datasheet 4.6.7: RDT only after RXDCTL.ENABLE reads back as one).
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the pool has too few buffers; those taken stay posted.
+    pub(crate) fn fill(&mut self) -> Result<()> {
+        let pool = self.pool.clone();
+        let mut cache = pool.cache();
+        self.refill(&mut cache);
+        let (have, want) = (self.slots.len(), self.full());
+        if have < want {
+            return Err(Error::config(
+                "pool size",
+                pool.capacity(),
+                format!("enough for all rings at once: this ring got {have} of {want} buffers"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Most descriptors that may be posted: the tail must never catch up with the head.
+    fn full(&self) -> usize {
+        self.ring.words().len() / 2 - 1
+    }
+
+    /// Posts buffers while there is room and a supply, then rings once.
+    fn refill(&mut self, cache: &mut PoolCache) {
+        let before = self.slots.len();
+        loop {
+            let want = self.full() - self.slots.len();
+            let at = self.slots.tail();
+            let got = self.slots.fill_run(cache, want);
+            if got == 0 {
+                break;
+            }
+            let first = self.pool.mem().first_chunk();
+            let headroom = u64::from(self.geometry.headroom());
+            let words = &self.ring.words()[2 * at..2 * (at + got)];
+            let run = self.slots.peek_run(at..at + got);
+            for (d, id) in words.chunks_exact(2).zip(run) {
+                let (chunk, within) = crate::mem::split_id(*id);
+                // A slot of this pool always has its chunk here; `NOWHERE` is no valid address.
+                let base = self.chunks.get((chunk - first) as usize).unwrap_or(&NOWHERE);
+                d[0].store(base + within + headroom, Ordering::Relaxed);
+                d[1].store(0, Ordering::Relaxed);
+            }
+            if B::SOFTWARE {
+                self.slots.lend_rx(at..at + got);
+            }
+        }
+        if self.slots.len() > before {
+            dma_release();
+            self.tail.ring(self.slots.tail() as u32);
+        }
+    }
+
+    #[cold]
+    fn refill_from_depot(&mut self) {
+        let pool = self.pool.clone();
+        self.refill(&mut pool.cache());
+    }
+
+    /// How many descriptors at the start of `words` are done and plain.
+    #[inline(always)]
+    fn plain_run(&self, words: &[AtomicU64]) -> usize {
+        let mask = RxDesc::DD | RxDesc::EOP | F::RX_DAMAGED | 0b11 << F::RX_CHECKSUM_ERRORS;
+        let room = self.geometry.room();
+        let mut run = 0;
+        for d in words.chunks_exact(2) {
+            let w1 = d[1].load(Ordering::Relaxed);
+            let odd_length = RxDesc::length(w1).wrapping_sub(1) >= room;
+            if w1 & mask != RxDesc::DD | RxDesc::EOP || odd_length {
+                break;
+            }
+            run += 1;
+        }
+        run
+    }
+
+    /// Handles one done descriptor of any kind.
+    #[cold]
+    fn harvest_one(&mut self, out: &mut Batch) {
+        let at = self.slots.head();
+        let d = &self.ring.words()[2 * at..2 * at + 2];
+        let w1 = d[1].load(Ordering::Acquire);
+        dma_acquire();
+        let meta = meta::<F>(d[0].load(Ordering::Relaxed), w1);
+        let Some(segment) = self.slots.receive_one(self.geometry, B::SOFTWARE, meta) else {
+            // The device says done and is still at the buffer.
+            self.stats.bad_descriptors += 1;
+            self.partial = Partial::Skip;
+            return;
+        };
+        let end = w1 & RxDesc::EOP != 0;
+        let sane = (1..=self.geometry.room()).contains(&RxDesc::length(w1));
+        let damaged = w1 & F::RX_DAMAGED != 0;
+        let packet = match std::mem::replace(&mut self.partial, Partial::None) {
+            Partial::Skip => {
+                if !end {
+                    self.partial = Partial::Skip;
+                }
+                return;
+            }
+            Partial::None => segment,
+            Partial::Chain(mut chain) => {
+                chain.chain(segment);
+                chain
+            }
+        };
+        let len = packet.total_len();
+        if !sane || len > usize::from(self.max_frame) {
+            self.stats.bad_descriptors += 1;
+            if !end {
+                self.partial = Partial::Skip;
+            }
+        } else if !end {
+            self.partial = Partial::Chain(packet);
+        } else if damaged {
+            self.stats.errors += 1;
+        } else {
+            let mut packet = packet;
+            packet.set_meta(meta);
+            self.stats.packets += 1;
+            self.stats.bytes += len as u64;
+            out.push_within(packet);
+        }
+    }
+}
+
+/// Added to an offset this gives no address that any device accepts.
+const NOWHERE: u64 = 1 << 63;
+
+/// What a write-back says, as the packet handle keeps it.
+#[inline(always)]
+fn meta<F: Flavor>(w0: u64, w1: u64) -> RxMeta {
+    let rss = if RxDesc::rss_type(w0) != 0 { FLAG_RSS } else { 0 };
+    let checked = RxDesc::VP | RxDesc::UDPCS | RxDesc::L4CS | RxDesc::IPCS;
+    let errors = (w1 >> F::RX_CHECKSUM_ERRORS & 0b11) as u8;
+    let mut flags = (w1 & checked) as u8 | errors | rss;
+    if F::UDP_ERROR_UNRELIABLE && errors & 1 != 0 && w1 & RxDesc::UDPCS != 0 {
+        flags &= !FLAG_L4_CHECKED;
+    }
+    RxMeta {
+        len: RxDesc::length(w1),
+        rss: RxDesc::rss_hash(w0),
+        vlan: RxDesc::vlan(w1),
+        flags,
+        ptype: RxDesc::packet_type(w0),
+    }
+}
+
+impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
+    fn rx_burst(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
+        out.compact();
+        let before = out.len();
+        loop {
+            let words = self.ring.words();
+            let at = self.slots.head();
+            let most = out.room().min(self.slots.len()).min(words.len() / 2 - at);
+            if most == 0 {
+                break;
+            }
+            let run = match self.partial {
+                Partial::None => self.plain_run(&words[2 * at..2 * (at + most)]),
+                _ => 0,
+            };
+            if run > 0 {
+                dma_acquire();
+                let mut bytes = 0;
+                let came = self.slots.receive_run(run, self.geometry, B::SOFTWARE, out, |i| {
+                    let w0 = words[2 * i].load(Ordering::Relaxed);
+                    let m = meta::<F>(w0, words[2 * i + 1].load(Ordering::Relaxed));
+                    bytes += u64::from(m.len);
+                    m
+                });
+                self.stats.packets += came as u64;
+                self.stats.bytes += bytes;
+                self.stats.bad_descriptors += (run - came) as u64;
+            }
+            if run < most {
+                // The next one is not done, or not plain.
+                let status = words[2 * (at + run) + 1].load(Ordering::Relaxed);
+                if status & RxDesc::DD == 0 {
+                    break;
+                }
+                self.harvest_one(out);
+            }
+        }
+        if self.full() - self.slots.len() >= self.stride {
+            if *cache.pool() == self.pool {
+                self.refill(cache);
+            } else {
+                self.refill_from_depot();
+            }
+            if self.full() - self.slots.len() >= self.stride {
+                self.stats.pool_empty += 1;
+            }
+        }
+        out.len() - before
+    }
+
+    fn stats(&self) -> RxQueueStats {
+        self.stats
+    }
+
+    fn backlog(&self) -> usize {
+        let words = self.ring.words();
+        let size = words.len() / 2;
+        (0..self.slots.len())
+            .take_while(|i| {
+                let at = (self.slots.head() + i) % size;
+                words[2 * at + 1].load(Ordering::Relaxed) & RxDesc::DD != 0
+            })
+            .count()
+    }
+
+    fn size(&self) -> usize {
+        self.ring.words().len() / 2
+    }
+}
+
+impl<B: Bar, F: Flavor> Drop for RxRing<B, F> {
+    fn drop(&mut self) {
+        self.life.surrender(std::mem::replace(&mut self.slots, SlotFifo::new(0)));
+    }
+}

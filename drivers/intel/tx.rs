@@ -1,0 +1,243 @@
+//! The transmit ring.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Flavor, QueueSetup, TxDesc, stride};
+use crate::arch::{dma_acquire, dma_release};
+use crate::error::Result;
+use crate::mem::{DmaSpace, RingMem};
+use crate::mmio::{Bar, Doorbell};
+use crate::pool::{Batch, Mbuf, Mempool, PoolCache, SlotFifo};
+use crate::port::{Lifeline, QueueTx, TxQueueStats};
+
+/// The shortest packet the hardware takes, before padding (82599 datasheet 7.2.1.2.1: 17 bytes
+/// with padding enabled; fewer may hang the transmit unit).
+const SHORTEST: usize = 17;
+
+/// A transmit queue: descriptors, the slots behind them, and the tail register.
+#[derive(Debug)]
+pub struct TxRing<B: Bar, F: Flavor> {
+    ring: RingMem,
+    tail: B::Bell,
+    slots: SlotFifo,
+    space: Arc<DmaSpace>,
+    /// The pool whose buffers go back in bulk.
+    home: Mempool,
+    /// Entries at the queue's front up to which one of another pool may lie.
+    mixed: usize,
+    /// Indices of descriptors that will report completion, oldest first.
+    marks: VecDeque<u32>,
+    /// Descriptors posted since the newest mark.
+    unmarked: usize,
+    stride: usize,
+    max_frame: u16,
+    stats: TxQueueStats,
+    life: Arc<Lifeline>,
+    flavor: PhantomData<F>,
+}
+
+impl<B: Bar, F: Flavor> TxRing<B, F> {
+    /// An empty ring.
+    pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
+        let size = setup.ring.words().len() / 2;
+        Ok(Self {
+            tail: setup.bar.doorbell(setup.tail),
+            ring: setup.ring,
+            slots: SlotFifo::new(size),
+            space: setup.space.clone(),
+            home: setup.pool.clone(),
+            mixed: 0,
+            // One mark a descriptor at the very most, so that it never grows.
+            marks: VecDeque::with_capacity(size),
+            unmarked: 0,
+            stride: stride(size),
+            max_frame: setup.max_frame,
+            stats: TxQueueStats::default(),
+            life: setup.life.clone(),
+            flavor: PhantomData,
+        })
+    }
+
+    fn capacity(&self) -> usize {
+        self.ring.words().len() / 2 - 1
+    }
+
+    /// Descriptors that can be posted: the tail must never catch up with the head.
+    fn room(&self) -> usize {
+        self.capacity() - self.slots.len()
+    }
+
+    /// Takes back what the NIC has reported done.
+    #[inline]
+    fn harvest(&mut self, cache: &mut PoolCache) -> usize {
+        let before = self.slots.len();
+        while let Some(mark) = self.marks.front() {
+            let at = *mark as usize;
+            let status = self.ring.words()[2 * at + 1].load(Ordering::Acquire);
+            if status & TxDesc::DD == 0 {
+                break;
+            }
+            dma_acquire();
+            let head = self.slots.head();
+            let n = if at >= head { at - head } else { at + self.capacity() + 1 - head } + 1;
+            self.marks.pop_front();
+            if !B::SOFTWARE && self.mixed == 0 && *cache.pool() == self.home {
+                self.slots.drain_to(cache, n);
+            } else {
+                let lost = self.slots.drain_each(cache, n, B::SOFTWARE);
+                self.stats.quarantined += lost as u64;
+            }
+            self.mixed = self.mixed.saturating_sub(n);
+        }
+        before - self.slots.len()
+    }
+
+    /// Posts a run of unchained packets. Stops at the ring's end, a full ring, a chain, or a
+    /// packet that cannot be sent.
+    #[inline(always)]
+    fn post_run(&mut self, packets: &mut Batch) -> usize {
+        let words = self.ring.words();
+        let home = self.home.mem();
+        let longest = usize::from(self.max_frame);
+        let (space, stride) = (&*self.space, self.stride);
+        let (mut unmarked, mut foreign, mut bytes) = (self.unmarked, false, 0);
+        let room = self.room();
+        let marks = &mut self.marks;
+        let sent = self.slots.send_run(room, B::SOFTWARE, packets, |i, m| {
+            let len = m.len();
+            let Some(iova) = space.iova(m.id(), u32::from(m.offset())) else { return false };
+            if !(SHORTEST..=longest).contains(&len) {
+                return false;
+            }
+            unmarked += 1;
+            let mut command = TxDesc::EOP;
+            if unmarked == stride {
+                command |= TxDesc::RS;
+                marks.push_back(i as u32);
+                unmarked = 0;
+            }
+            words[2 * i].store(iova, Ordering::Relaxed);
+            words[2 * i + 1]
+                .store(TxDesc::data(len as u16, len as u32, command), Ordering::Relaxed);
+            foreign |= !home.contains(m.id());
+            bytes += len as u64;
+            true
+        });
+        self.unmarked = unmarked;
+        self.stats.packets += sent as u64;
+        self.stats.bytes += bytes;
+        if foreign {
+            self.mixed = self.slots.len();
+        }
+        sent
+    }
+
+    /// Whether the packet can be sent at all, on an empty ring.
+    fn sendable(&self, packet: &Mbuf) -> bool {
+        let len = packet.total_len();
+        let mut segments = 0;
+        let each = packet.each_segment(|id, offset, len| {
+            segments += 1;
+            len > 0 && self.space.iova(id, u32::from(offset)).is_some()
+        });
+        each && segments <= self.capacity()
+            && (SHORTEST..=usize::from(self.max_frame)).contains(&len)
+    }
+
+    /// Handles the first packet, which [`post_run`](Self::post_run) would not. False: the ring is
+    /// too full for it now.
+    #[cold]
+    fn post_one(&mut self, packets: &mut Batch) -> bool {
+        let Some(packet) = packets.first() else { return false };
+        if !self.sendable(packet) {
+            self.stats.errors += 1;
+            drop(packets.pop());
+            return true;
+        }
+        let (segments, payload) = (packet.segments().count(), packet.total_len());
+        if segments > self.room() {
+            return false;
+        }
+        let mut next = packets.pop();
+        while let Some(m) = next {
+            let (first, rest) = m.split_first();
+            let at = self.slots.tail();
+            self.unmarked += 1;
+            let mut command = 0;
+            if rest.is_none() {
+                command |= TxDesc::EOP;
+                // Reports only come with the end of a packet.
+                if self.unmarked >= self.stride {
+                    command |= TxDesc::RS;
+                    self.marks.push_back(at as u32);
+                    self.unmarked = 0;
+                }
+            }
+            let (id, offset, len) = (first.id(), u32::from(first.offset()), first.len() as u16);
+            let iova = self.space.iova(id, offset).unwrap_or_default();
+            let words = &self.ring.words()[2 * at..2 * at + 2];
+            words[0].store(iova, Ordering::Relaxed);
+            words[1].store(TxDesc::data(len, payload as u32, command), Ordering::Relaxed);
+            // There is room, so nothing comes back.
+            let _full = self.slots.push_lent(first.into_slot(), B::SOFTWARE);
+            next = rest;
+        }
+        self.mixed = self.slots.len();
+        self.stats.packets += 1;
+        self.stats.bytes += payload as u64;
+        true
+    }
+}
+
+impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
+    fn tx_burst(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
+        let offered = packets.len();
+        // Early enough that buffers go round while they are still in the processor's cache, late
+        // enough not to wait for a report that the NIC has just been asked for.
+        if self.slots.len() >= 2 * self.stride || self.room() < offered {
+            self.harvest(cache);
+        }
+        let before = self.slots.tail();
+        while !packets.is_empty() {
+            if self.room() == 0 {
+                break;
+            }
+            if self.post_run(packets) == 0 && !self.post_one(packets) {
+                break;
+            }
+        }
+        if self.slots.tail() != before {
+            dma_release();
+            self.tail.ring(self.slots.tail() as u32);
+        }
+        if !packets.is_empty() {
+            self.stats.ring_full += 1;
+        }
+        offered - packets.len()
+    }
+
+    fn reclaim(&mut self, cache: &mut PoolCache) -> usize {
+        self.harvest(cache)
+    }
+
+    fn stats(&self) -> TxQueueStats {
+        self.stats
+    }
+
+    fn in_flight(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn size(&self) -> usize {
+        self.ring.words().len() / 2
+    }
+}
+
+impl<B: Bar, F: Flavor> Drop for TxRing<B, F> {
+    fn drop(&mut self) {
+        self.life.surrender(std::mem::replace(&mut self.slots, SlotFifo::new(0)));
+    }
+}

@@ -45,7 +45,7 @@ pub(crate) struct Drops {
 
 impl Drops {
     /// Adds up what the ports count.
-    pub(crate) fn new(counts: &Snapshot, nics: &[PortStats]) -> Self {
+    pub(crate) fn new(counts: &Snapshot, nics: &[PortStats], topology: Topology) -> Self {
         let mut d = Self::default();
         for (c, nic) in counts.ports.iter().zip(nics) {
             d.tx_full += c.unsent;
@@ -60,6 +60,11 @@ impl Drops {
             d.bad_descriptor += c.rx.bad_descriptors;
             d.unread += c.backlog;
             d.application += c.dropped;
+        }
+        if topology == Topology::Open {
+            // The far end goes on sending after the last poll.
+            let late = behind(counts, nics);
+            d.unread += u64::try_from(late).unwrap_or(0);
         }
         d
     }
@@ -98,6 +103,13 @@ pub(crate) struct Residual {
     pub(crate) frames: i128,
 }
 
+/// What the NICs delivered and the queues know nothing of.
+fn behind(counts: &Snapshot, nics: &[PortStats]) -> i128 {
+    let delivered: i128 = nics.iter().map(|n| i128::from(n.rx_packets)).sum();
+    let known = |c: &PortCounts| c.rx.packets + c.rx.errors + c.rx.bad_descriptors + c.backlog;
+    delivered - counts.ports.iter().map(|c| i128::from(known(c))).sum::<i128>()
+}
+
 /// Holds every stage's counters against each other. All are zero when each frame is accounted
 /// for; only meaningful when nothing is moving.
 pub(crate) fn residuals(
@@ -108,9 +120,8 @@ pub(crate) fn residuals(
     let sum = |f: &dyn Fn(&PortCounts) -> u64| -> i128 {
         counts.ports.iter().map(|c| i128::from(f(c))).sum()
     };
-    let nic = |f: &dyn Fn(&PortStats) -> u64| -> i128 {
-        nics.iter().map(|n| i128::from(f(n))).sum()
-    };
+    let nic =
+        |f: &dyn Fn(&PortStats) -> u64| -> i128 { nics.iter().map(|n| i128::from(f(n))).sum() };
     let received = sum(&|c| c.rx.packets);
     let offered = sum(&|c| c.offered);
     let queued = sum(&|c| c.tx.packets);
@@ -126,17 +137,14 @@ pub(crate) fn residuals(
     ];
     if topology == Topology::Closed {
         let lost = nic(&|n| {
-            n.rx_crc_errors
-                + n.rx_length_errors
-                + n.rx_missed
-                + n.rx_filtered
-                + n.rx_no_descriptor
+            n.rx_crc_errors + n.rx_length_errors + n.rx_missed + n.rx_filtered + n.rx_no_descriptor
         });
         stages.push(("wire", sent - delivered - lost));
     }
-    // What the NIC wrote to memory, the queues handed out or dropped.
-    let dropped = sum(&|c| c.rx.errors + c.rx.bad_descriptors + c.backlog);
-    stages.push(("rx_queue", delivered - received - dropped));
+    // What the NIC wrote to memory, the queues handed out or dropped. On an open wire, what came
+    // after the last poll is unread.
+    let behind = behind(counts, nics);
+    stages.push(("rx_queue", if topology == Topology::Open { behind.min(0) } else { behind }));
     stages.into_iter().map(|(stage, frames)| Residual { stage, frames }).collect()
 }
 
@@ -171,9 +179,20 @@ mod tests {
         for r in residuals(&s, &nics, Topology::Closed) {
             assert_eq!(r.frames, 0, "{}", r.stage);
         }
-        let drops = Drops::new(&s, &nics);
+        let drops = Drops::new(&s, &nics, Topology::Closed);
         assert_eq!(drops.total(), 100 - 77);
         assert_eq!((drops.tx_full, drops.crc, drops.unread), (5, 3, 2));
+    }
+
+    #[test]
+    fn on_an_open_wire_what_came_after_the_last_poll_is_unread() {
+        let (s, mut nics) = closed_loop();
+        nics[1].rx_packets += 7;
+        assert_eq!(Drops::new(&s, &nics, Topology::Open).unread, 2 + 7);
+        assert!(residuals(&s, &nics, Topology::Open).iter().all(|r| r.frames == 0));
+        nics[1].rx_packets -= 8;
+        let off = residuals(&s, &nics, Topology::Open);
+        assert!(off.contains(&Residual { stage: "rx_queue", frames: -1 }));
     }
 
     /// A stage, and how to take a frame away there.

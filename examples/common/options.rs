@@ -36,6 +36,9 @@ pub(crate) struct PortOptions {
     /// Pause frames: off, obeyed (rx), sent (tx) or both (full)
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) flow_control: Option<Flow>,
+    /// Cores for the threads that poll, in turns, e.g. 2,3
+    #[arg(long, value_name = "CORES", value_delimiter = ',')]
+    pub(crate) cpu: Vec<usize>,
     /// How long to wait for link at the start
     #[arg(long, value_name = "SECS", default_value_t = 9.0, value_parser = link_wait)]
     pub(crate) link_wait: f64,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use barewire::poll::pin_to_core;
 use barewire::port::{RxQueue, RxQueueStats, TxQueue, TxQueueStats};
 
 use super::report::{Moment, Reporter};
@@ -272,28 +273,65 @@ impl Seat<'_> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.pulse.abort("a worker panicked");
+        }
         self.pulse.done.fetch_add(1, Ordering::Release);
     }
 }
 
-/// Watches over the workers until all are done, then gives their final counts. Reports once a
-/// second; stops them at the deadline, on a signal, when a device fails, or when nobody reads
+/// What one worker does, in its own thread.
+pub(crate) type Job<'a> = Box<dyn FnOnce(Seat<'_>) + Send + 'a>;
+
+/// What ends a run from outside.
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    /// Signals.
+    pub(crate) interrupt: &'a Interrupt,
+    /// Time.
+    pub(crate) secs: Option<f64>,
+}
+
+/// Runs the jobs, each on one of `cores` when there are any, and watches over them until all are
+/// done. Reports once a second; stops them at the end, when a device fails, or when nobody reads
 /// the output any more.
-pub(crate) fn supervise(
+pub(crate) fn run(
+    jobs: Vec<Job<'_>>,
+    cores: &[usize],
+    session: &mut Session,
+    reporter: &mut Reporter,
+    end: &End<'_>,
+) -> Outcome {
+    let pulse = Pulse::new(jobs.len());
+    std::thread::scope(|scope| {
+        for (i, job) in jobs.into_iter().enumerate() {
+            let seat = pulse.seat(i);
+            let core = cores.get(i % cores.len().max(1)).copied();
+            scope.spawn(move || {
+                if let Some(Err(e)) = core.map(pin_to_core) {
+                    seat.pulse.abort(e.to_string());
+                }
+                job(seat);
+            });
+        }
+        supervise(&pulse, session, reporter, end)
+    })
+}
+
+fn supervise(
     pulse: &Pulse,
     session: &mut Session,
     reporter: &mut Reporter,
-    interrupt: &Interrupt,
-    secs: Option<f64>,
+    end: &End<'_>,
 ) -> Outcome {
     let start = Instant::now();
-    let deadline = secs.map(Duration::from_secs_f64);
+    let deadline = end.secs.map(Duration::from_secs_f64);
     let mut next_report = Duration::from_secs(1);
     let mut output = Ok(());
     while !pulse.all_done() {
         std::thread::sleep(Duration::from_millis(5));
         let now = start.elapsed();
-        if interrupt.came() || deadline.is_some_and(|d| now >= d) {
+        if end.interrupt.came() || deadline.is_some_and(|d| now >= d) {
             pulse.stop();
         }
         if now < next_report || pulse.all_done() {

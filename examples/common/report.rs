@@ -117,7 +117,7 @@ impl Reporter {
     }
 
     fn live(&mut self, now: &Moment, r: Rates, session: &Session) {
-        let drops = Drops::new(&now.counts, &nics(session));
+        let drops = Drops::new(&now.counts, &nics(session), self.topology);
         // What is under way is not lost yet.
         let lost = drops.total() - drops.tx_stuck - drops.unread;
         let mut line = format!(
@@ -186,7 +186,7 @@ impl Reporter {
         seconds: f64,
     ) -> Map<String, Value> {
         let nics = nics(session);
-        let drops = Drops::new(&m.counts, &nics);
+        let drops = Drops::new(&m.counts, &nics, self.topology);
         let ((tx_packets, tx_bytes), (rx_packets, rx_bytes)) = (m.tx(), m.rx());
         let quarantined = m.sum(|c| c.tx.quarantined);
         let errors = drops.tx_error

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use barewire::error::{Error, Result};
+use barewire::poll::pin_to_core;
 use barewire::pool::{DEFAULT_HEADROOM, PoolConfig};
 use barewire::port::{LinkStatus, PortConfig, PortStats, Queues};
 use barewire::{Mempool, Port};
@@ -62,6 +63,7 @@ impl Session {
         need: &Need,
     ) -> Result<(Self, Vec<Queues>), Failure> {
         let config = configure(options, need)?;
+        check_cores(&options.cpu)?;
         let mut ports = Vec::with_capacity(names.len());
         for name in names {
             let port = Port::open(name)?;
@@ -113,7 +115,12 @@ impl Session {
 
     /// Stops every port, whatever happens to one of them.
     pub(crate) fn stop(&mut self) -> Result<()> {
-        self.ports.iter_mut().fold(Ok(()), |first, p| first.and(p.port.stop()))
+        let mut first = Ok(());
+        for p in &mut self.ports {
+            let result = p.port.stop();
+            first = first.and(result);
+        }
+        first
     }
 
     /// Speed of a port's link in bit/s; that of the fastest supported link when it is down.
@@ -123,6 +130,12 @@ impl Session {
             mbps => f64::from(mbps) * 1e6,
         }
     }
+}
+
+/// Tries the cores out, in a thread that ends.
+fn check_cores(cores: &[usize]) -> Result<()> {
+    let cores = cores.to_vec();
+    std::thread::spawn(move || cores.into_iter().try_for_each(pin_to_core)).join().unwrap_or(Ok(()))
 }
 
 /// The one configuration that all of a tool's ports are started with.
@@ -157,20 +170,24 @@ fn too_long(frame: u16, allowed: String) -> Error {
     Error::config("frame length", u32::from(frame) + u32::from(FCS), allowed)
 }
 
-/// A pool that never runs dry: every descriptor can hold a buffer while every worker's cache and
-/// batches are full.
+/// Buffers for a pool that never runs dry: every descriptor can hold one while every worker's
+/// cache and batches are full.
+fn pool_size(options: &PortOptions, need: &Need, config: &PortConfig, ports: u32) -> u32 {
+    let rings = u32::from(config.rx_queues) * u32::from(config.rxd)
+        + u32::from(config.tx_queues) * u32::from(config.txd);
+    let worker = CACHE + 4 * u32::from(options.burst);
+    rings * ports + worker * u32::from(need.workers) + CACHE
+}
+
 fn pool_config(
     options: &PortOptions,
     need: &Need,
     config: &PortConfig,
     ports: &[OpenPort],
 ) -> PoolConfig {
-    let rings = u32::from(config.rx_queues) * u32::from(config.rxd)
-        + u32::from(config.tx_queues) * u32::from(config.txd);
-    let worker = CACHE + 4 * u32::from(options.burst);
-    let count = rings * ports.len() as u32 + worker * u32::from(need.workers) + CACHE;
     // A frame in one buffer, as far as buffers go; longer ones arrive as chains.
     let room = config.mtu.saturating_add(HEADERS).next_multiple_of(1024).clamp(2048, 15 * 1024);
+    let count = pool_size(options, need, config, ports.len() as u32);
     PoolConfig {
         count: options.pool.unwrap_or(count),
         room,
@@ -219,9 +236,11 @@ mod tests {
 
     #[test]
     fn the_pool_has_a_buffer_for_every_descriptor() {
-        let (need, options) = (Need::default(), options(&["--rxd", "4096", "--rxq", "4"]));
+        let options = options(&["--rxd", "4096", "--rxq", "4", "--txd", "64"]);
+        let need = Need { workers: 2, ..Need::default() };
         let config = configure(&options, &need).unwrap();
-        assert!(pool_config(&options, &need, &config, &[]).count >= CACHE);
+        let held = 2 * (4 * 4096 + 64);
+        assert!(pool_size(&options, &need, &config, 2) >= held + 2 * (256 + 4 * 32));
         assert_eq!(pool_config(&options, &need, &config, &[]).room, 2048);
     }
 }

@@ -7,7 +7,7 @@ use barewire::error::Result;
 use barewire::{Batch, PoolCache, RxQueue, TxQueue};
 
 use crate::check::{Checker, Findings};
-use crate::common::pulse::{Beat, PortCounts, Pulse, Seat, Snapshot};
+use crate::common::pulse::{Beat, PortCounts, Seat, Snapshot};
 use crate::pace::Pacer;
 use crate::replay::{Comparer, Cursor};
 use crate::template::Generator;
@@ -529,8 +529,7 @@ pub(crate) fn receive(mut seat: Seat<'_>, mut rx: RxSide, sender: bool, count: O
         while rx.received < *sent {
             let moved = rx.turn();
             seat.moved(moved);
-            if seat.beat(|| snapshot(None, Some(&rx), None)) == Beat::Abort
-                || !drain.goes_on(moved)
+            if seat.beat(|| snapshot(None, Some(&rx), None)) == Beat::Abort || !drain.goes_on(moved)
             {
                 break;
             }
@@ -541,16 +540,4 @@ pub(crate) fn receive(mut seat: Seat<'_>, mut rx: RxSide, sender: bool, count: O
     pulse.received_all.store(true, Ordering::Release);
     let active = last_move.map_or_else(|| start.elapsed(), |at| at - start);
     seat.publish(snapshot(None, Some(&rx), Some(active)));
-}
-
-/// Tells a receiver that dies that its sender need not wait, and the other way round.
-#[derive(Debug)]
-pub(crate) struct Farewell<'a>(pub(crate) &'a Pulse);
-
-impl Drop for Farewell<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.abort("a worker panicked");
-        }
-    }
 }

@@ -20,11 +20,11 @@ use clap::{Parser, ValueEnum};
 use check::Checker;
 use common::ladder::Topology;
 use common::options::{OutputOptions, PortOptions};
-use common::pulse::{Pulse, supervise};
+use common::pulse::{self, End, Job, Seat};
 use common::report::{NUMBERS, Reporter};
 use common::session::{Need, Session};
 use common::{EXIT_CODES, Failure, Interrupt, units};
-use engine::{Farewell, Judge, Lane, RxSide, Source, TxSide, both, receive, send};
+use engine::{Judge, Lane, RxSide, Source, TxSide, both, receive, send};
 use pace::{Pacer, Rate, parse_rate};
 use replay::{Comparer, Cursor, Recording};
 use template::{FrameOptions, Generator, Template};
@@ -152,24 +152,9 @@ fn pktgen(cli: &Cli) -> Result<(), Failure> {
     let mut reporter = Reporter::new("pktgen", &cli.output, topology);
     let endless = cli.count.is_none() && (recording.is_none() || cli.replay.rounds == 0);
     let secs = cli.secs.or(endless.then_some(DEFAULT_SECS));
-    let workers = plan(cli, &session, queues, recording.as_ref())?;
-
-    let pulse = Pulse::new(workers.len());
-    let outcome = std::thread::scope(|scope| {
-        for (i, worker) in workers.into_iter().enumerate() {
-            let seat = pulse.seat(i);
-            let pulse = &pulse;
-            scope.spawn(move || {
-                let _farewell = Farewell(pulse);
-                match worker {
-                    Worker::Both(tx, rx) => both(seat, *tx, *rx),
-                    Worker::Send(tx, receiver) => send(seat, *tx, receiver),
-                    Worker::Receive(rx, sender) => receive(seat, *rx, sender, cli.count),
-                }
-            });
-        }
-        supervise(&pulse, &mut session, &mut reporter, &interrupt, secs)
-    });
+    let jobs = plan(cli, &session, queues, recording.as_ref())?;
+    let end = End { interrupt: &interrupt, secs };
+    let outcome = pulse::run(jobs, &cli.ports.cpu, &mut session, &mut reporter, &end);
     outcome.finish(&mut session, &mut reporter)
 }
 
@@ -197,9 +182,8 @@ fn need(cli: &Cli, recording: Option<&Recording>, ports: usize) -> Result<Need, 
         // Whether sizes and tag go together, before anything is opened.
         Template::new(&cli.frames, 0, SOMEBODY, SOMEBODY).map_err(Failure::refused)?;
     }
-    let longest = recording.map_or(cli.frames.size.largest(), |r| {
-        u16::try_from(r.longest).unwrap_or(u16::MAX)
-    });
+    let longest = recording
+        .map_or(cli.frames.size.largest(), |r| u16::try_from(r.longest).unwrap_or(u16::MAX));
     Ok(Need {
         frame: longest,
         workers: if cli.mode == Mode::Loop { cli.threads } else { ports as u16 },
@@ -209,43 +193,32 @@ fn need(cli: &Cli, recording: Option<&Recording>, ports: usize) -> Result<Need, 
     })
 }
 
-/// What one thread does.
-#[derive(Debug)]
-enum Worker {
-    Both(Box<TxSide>, Box<RxSide>),
-    /// And whether a receiver of this process gets it.
-    Send(Box<TxSide>, bool),
-    /// And whether a sender of this process sends it.
-    Receive(Box<RxSide>, bool),
-}
-
+/// What each thread does.
 fn plan(
     cli: &Cli,
     session: &Session,
     queues: Vec<Queues>,
     recording: Option<&Arc<Recording>>,
-) -> Result<Vec<Worker>, Failure> {
+) -> Result<Vec<Job<'static>>, Failure> {
     let burst = usize::from(cli.ports.burst);
     let mut queues = queues.into_iter();
     if cli.mode == Mode::Rxonly {
+        let count = cli.count;
         let side = |(port, q): (usize, Queues)| {
-            let judge = if recording.is_some() {
-                Judge::Count
-            } else {
-                Judge::Stamps(Checker::guessing())
-            };
+            let judge =
+                if recording.is_some() { Judge::Count } else { Judge::Stamps(Checker::guessing()) };
             let rx = RxSide::new(port, q.rx, burst, session.pool.cache(), judge, false, false);
-            Worker::Receive(Box::new(rx), false)
+            job(move |seat| receive(seat, rx, false, count))
         };
         return Ok(queues.enumerate().map(side).collect());
     }
     if cli.mode == Mode::Txonly {
-        let mut workers = Vec::new();
+        let mut jobs = Vec::new();
         for (port, q) in queues.enumerate() {
             let (tx, _) = tx_side(cli, session, (port, SOMEBODY), q.tx, q.rx, recording)?;
-            workers.push(Worker::Send(Box::new(tx), false));
+            jobs.push(job(move |seat| send(seat, tx, false)));
         }
-        return Ok(workers);
+        return Ok(jobs);
     }
     let Some(mut first) = queues.next() else { return Ok(Vec::new()) };
     let (rx_port, rx_queues, aside) = match queues.next() {
@@ -264,11 +237,17 @@ fn plan(
     };
     let cache = session.pool.cache();
     let rx = RxSide::new(rx_port, rx_queues, burst, cache, judge, in_order, cli.tx.is_none());
-    let (tx, rx) = (Box::new(tx), Box::new(rx));
     Ok(match cli.threads {
-        1 => vec![Worker::Both(tx, rx)],
-        _ => vec![Worker::Send(tx, true), Worker::Receive(rx, true)],
+        1 => vec![job(move |seat| both(seat, tx, rx))],
+        _ => vec![
+            job(move |seat| send(seat, tx, true)),
+            job(move |seat| receive(seat, rx, true, None)),
+        ],
     })
+}
+
+fn job(work: impl FnOnce(Seat<'_>) + Send + 'static) -> Job<'static> {
+    Box::new(work)
 }
 
 fn rounds(cli: &Cli) -> Option<u64> {

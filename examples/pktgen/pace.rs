@@ -24,21 +24,15 @@ pub(crate) fn parse_rate(s: &str) -> Result<Rate, String> {
     if s.eq_ignore_ascii_case("max") {
         return Ok(Rate::Max);
     }
-    let units: [(&str, fn(f64) -> Rate); 5] = [
-        ("pps", Rate::Packets),
-        ("bit/s", Rate::Bits),
-        ("bps", Rate::Bits),
-        ("bit", Rate::Bits),
-        ("%", |v| Rate::Line(v / 100.0)),
-    ];
-    for (unit, rate) in units {
-        if let Some(number) = s.strip_suffix(unit) {
-            let value = parse_si(number).filter(|v| *v > 0.0).ok_or_else(bad)?;
-            return match rate(value) {
-                Rate::Line(part) if part > 1.0 => Err("at most 100%".to_owned()),
-                rate => Ok(rate),
-            };
-        }
+    for unit in ["pps", "bit/s", "bps", "bit", "%"] {
+        let Some(number) = s.strip_suffix(unit) else { continue };
+        let value = parse_si(number).filter(|v| *v > 0.0).ok_or_else(bad)?;
+        return match unit {
+            "pps" => Ok(Rate::Packets(value)),
+            "%" if value > 100.0 => Err("at most 100%".to_owned()),
+            "%" => Ok(Rate::Line(value / 100.0)),
+            _ => Ok(Rate::Bits(value)),
+        };
     }
     Err(bad())
 }
@@ -132,7 +126,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bad in ["", "0pps", "-1pps", "10", "pps", "101%", "0%", "nan%", "1e400pps", "5furlongs"] {
+        for bad in ["", "0pps", "-1pps", "10", "pps", "101%", "0%", "nan%", "1e400pps", "5furlongs"]
+        {
             assert!(parse_rate(bad).is_err(), "{bad}");
         }
         assert_eq!(parse_rate("max"), Ok(Rate::Max));

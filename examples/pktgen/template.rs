@@ -397,4 +397,5 @@ impl Generator {
 }
 
 #[cfg(test)]
+#[path = "template/tests.rs"]
 mod tests;

@@ -4,7 +4,7 @@ pub mod intel;
 pub mod ixgbe;
 pub mod sim;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pci::PciAddr;
 use crate::port::Port;
 use crate::uio::UioDevice;
@@ -16,13 +16,10 @@ const SIM: &str = "sim:";
 /// `sim:82599`.
 ///
 /// # Errors
-/// [`Error::BadAddress`] when the name is neither; else whatever stands in the way.
+/// [`Error::BadAddress`](crate::Error::BadAddress) when the name is neither; else whatever stands in the way.
 pub fn open(name: &str) -> Result<Port> {
     if name.starts_with(SIM) {
-        return Err(Error::BadAddress {
-            given: name.to_owned(),
-            why: "no software NIC is built in".to_owned(),
-        });
+        return sim::open(name);
     }
     let addr: PciAddr = name.parse()?;
     attach(UioDevice::open(addr, supports)?)
@@ -44,6 +41,7 @@ fn attach(device: UioDevice) -> Result<Port> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn names_that_are_no_port_are_refused_as_such() {

@@ -73,8 +73,7 @@ impl<B: Bar> Ixgbe<B> {
             .collect();
         let rings = space.rings(&lengths)?;
         let life = Lifeline::running();
-        self.accept =
-            Accept { promiscuous: cfg.promiscuous, allmulticast: cfg.allmulticast };
+        self.accept = Accept { promiscuous: cfg.promiscuous, allmulticast: cfg.allmulticast };
         self.counters = Counters::default();
         self.life = Some(life.clone());
         // From here on memory is given back by `bring_down` only.

@@ -264,7 +264,10 @@ mod tests {
         for (name, inject, _) in INJECTS {
             assert_eq!(inject.name(), name);
         }
-        assert_eq!(Inject::all().map(Inject::index).collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
+        assert_eq!(
+            Inject::all().map(Inject::index).collect::<Vec<_>>(),
+            (0..11).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -140,9 +140,8 @@ impl SimIommu {
     /// unmaps memory behind a driver's back. Returns whether there was one.
     pub fn revoke(&self, iova: Iova) -> bool {
         let mut state = self.state();
-        let holds = |m: &Mapped| {
-            m.iovas.iter().any(|start| iova.0.wrapping_sub(start.0) < CHUNK as u64)
-        };
+        let holds =
+            |m: &Mapped| m.iovas.iter().any(|start| iova.0.wrapping_sub(start.0) < CHUNK as u64);
         let before = state.live.len();
         state.live.retain(|m| !holds(m));
         let found = state.live.len() < before;

@@ -190,9 +190,12 @@ fn transport(parsed: &mut Parsed, protocol: u8, addresses: &[u8], segment: &[u8]
 /// The Ethernet CRC of `bytes`, for the rare frame that brings its own.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
-            if c & 1 != 0 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }
-        })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |c, _| {
+                if c & 1 != 0 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }
+            },
+        )
     })
 }
 

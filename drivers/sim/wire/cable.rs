@@ -25,6 +25,8 @@ use crate::error::{Error, Result};
 
 mod line;
 mod ring;
+#[cfg(test)]
+mod ring_tests;
 mod sync;
 #[cfg(test)]
 mod tests;

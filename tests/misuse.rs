@@ -59,7 +59,8 @@ fn misuse_does_not_compile() {
     for entry in std::fs::read_dir(folder).expect("the folder is there") {
         let file = entry.expect("readable").path();
         let text = std::fs::read_to_string(&file).expect("readable");
-        let wanted = text.lines().last().and_then(|l| l.strip_prefix("// error: ")).expect("a code");
+        let wanted =
+            text.lines().last().and_then(|l| l.strip_prefix("// error: ")).expect("a code");
         let wanted: Vec<&str> = if wanted == "none" { vec![] } else { vec![wanted] };
         assert_eq!(errors(&library, &file), wanted, "{}", file.display());
         seen += 1;

@@ -52,10 +52,18 @@ impl<B: Bar> Ixgbe<B> {
         if self.running.is_some() {
             return Err(Error::State { why: "the port runs already; stop it first".to_owned() });
         }
-        if self.life.as_ref().is_some_and(|l| Arc::strong_count(l) > 1) {
-            return Err(Error::State {
-                why: "queues of an earlier start are still alive; drop them first".to_owned(),
-            });
+        if let Some(life) = &self.life {
+            if life.is_running() {
+                return Err(Error::State {
+                    why: "an earlier stop could not prove that DMA had ended; restart the process"
+                        .to_owned(),
+                });
+            }
+            if Arc::strong_count(life) > 1 {
+                return Err(Error::State {
+                    why: "queues of an earlier start are still alive; drop them first".to_owned(),
+                });
+            }
         }
         cfg.check(&self.info)?;
         let wanted = u64::from(cfg.rx_queues) * (u64::from(cfg.rxd) - 1);
@@ -73,8 +81,7 @@ impl<B: Bar> Ixgbe<B> {
             .collect();
         let rings = space.rings(&lengths)?;
         let life = Lifeline::running();
-        self.accept =
-            Accept { promiscuous: cfg.promiscuous, allmulticast: cfg.allmulticast };
+        self.accept = Accept { promiscuous: cfg.promiscuous, allmulticast: cfg.allmulticast };
         self.counters = Counters::default();
         self.life = Some(life.clone());
         // From here on memory is given back by `bring_down` only.

@@ -24,6 +24,9 @@ mod stats;
 mod tx_init;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 use self::bring_up::Running;
 use self::filter::Accept;
 use self::ids::Chip;

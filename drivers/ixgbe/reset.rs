@@ -2,12 +2,12 @@
 //! 5.2.5.3.2).
 
 use super::ids::Family;
+use super::irq;
 use super::regs::{
     CTRL, CTRL_EXT, EEC, EEMNGCTL, GCR_EXT, HLREG0, MMNGC, RDRXCTL, RX_QUEUES, RXCTRL, RXDCTL,
     SECRXCTRL, SECRXSTAT, STATUS, TX_QUEUES, TXDCTL, rx_reg, x550,
 };
 use super::wait::{self, check_alive, gone, modify};
-use super::irq;
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Register, wait_until};
 

@@ -64,13 +64,7 @@ pub(super) fn port<B: Bar>(bar: &B, family: Family, mac: MacAddr, cfg: &PortConf
 /// What a full ring does is `cfg.drop_when_full`: with DROP_EN its frames are dropped and counted
 /// (QPRDC), and the other queues go on; without, they wait in the packet buffer that all queues
 /// share, until that overflows (MPC) or pause frames slow the sender down.
-pub(super) fn queue<B: Bar>(
-    bar: &B,
-    n: u32,
-    ring: &RingMem,
-    buffers: Geometry,
-    cfg: &PortConfig,
-) {
+pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, cfg: &PortConfig) {
     let iova = ring.iova().0;
     RDBAL(iova as u32).write_at(bar, n);
     RDBAH((iova >> 32) as u32).write_at(bar, n);

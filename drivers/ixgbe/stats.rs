@@ -152,11 +152,7 @@ impl Counters {
             rx_length_errors: s.rx_length_errors,
             rx_missed: s.rx_missed,
             rx_no_descriptor: s.rx_no_descriptor,
-            rx_filtered: if B::SOFTWARE {
-                s.rx_unfiltered.saturating_sub(s.rx_passed)
-            } else {
-                0
-            },
+            rx_filtered: if B::SOFTWARE { s.rx_unfiltered.saturating_sub(s.rx_passed) } else { 0 },
             pause_tx: s.pause_tx,
             pause_rx: s.pause_rx,
             saturated: self.saturated.clone(),

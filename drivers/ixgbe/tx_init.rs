@@ -41,7 +41,8 @@ pub(super) fn port<B: Bar>(bar: &B) {
     // The upper bits are reserved: keep them.
     modify::<DTXMXSZRQ, B>(bar, 0, |r| r.with(DTXMXSZRQ::MAX_BYTES_NUM_REQ, 0xfff));
     for n in 0..TXPBSIZE::META.count {
-        let (size, threshold) = if n == 0 { (BUFFER_KIB, BUFFER_KIB - LONGEST_KIB) } else { (0, 0) };
+        let (size, threshold) =
+            if n == 0 { (BUFFER_KIB, BUFFER_KIB - LONGEST_KIB) } else { (0, 0) };
         TXPBSIZE::default().with(TXPBSIZE::SIZE, size).write_at(bar, n);
         TXPBTHRESH::default().with(TXPBTHRESH::THRESH, threshold).write_at(bar, n);
     }

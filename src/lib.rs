@@ -6,9 +6,13 @@ pub mod drivers;
 pub mod error;
 pub mod mem;
 pub mod mmio;
+pub mod pcap;
 pub mod pci;
+pub mod poll;
 pub mod pool;
 pub mod port;
+pub(crate) mod tap;
+pub mod uio;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

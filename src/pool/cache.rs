@@ -2,6 +2,7 @@
 
 use super::depot::MAG;
 use super::{Batch, Mbuf, Mempool, Slot};
+use crate::mem::CHUNK_LINES;
 
 /// Slots a cache holds at most: two magazines beside a burst each way.
 const CAPACITY: usize = 256;
@@ -17,13 +18,19 @@ pub struct PoolCache {
     pool: Mempool,
     slots: Box<[u32; CAPACITY]>,
     len: usize,
+    /// Of the pool, close at hand: its chunks and the headroom of a fresh packet.
+    chunks: std::ops::Range<u32>,
+    headroom: u16,
     /// Slots taken from the depot less those put back, not yet in the pool's balance.
     taken: i64,
 }
 
 impl PoolCache {
     pub(super) fn new(pool: Mempool) -> Self {
-        Self { pool, slots: Box::new([0; CAPACITY]), len: 0, taken: 0 }
+        let (first, count) = (pool.mem().first_chunk(), pool.mem().chunks());
+        let headroom = pool.geometry().headroom();
+        let slots = Box::new([0; CAPACITY]);
+        Self { pool, slots, len: 0, chunks: first..first + count, headroom, taken: 0 }
     }
 
     /// The pool it belongs to.
@@ -34,22 +41,31 @@ impl PoolCache {
     /// An empty packet, or `None` when the pool is exhausted.
     #[inline]
     pub fn alloc(&mut self) -> Option<Mbuf> {
-        let headroom = self.pool.geometry().headroom();
-        self.take_slot().map(|s| Mbuf::empty(s, headroom))
+        self.take_slot().map(|s| Mbuf::empty(s, self.headroom))
     }
 
     /// Puts up to `n` empty packets into `out`, as far as there is room and the pool has any, and
     /// returns how many.
+    #[inline]
     pub fn alloc_batch(&mut self, out: &mut Batch, n: usize) -> usize {
-        let n = n.min(out.room());
-        let headroom = self.pool.geometry().headroom();
-        for done in 0..n {
-            match self.take_slot() {
-                Some(s) => out.push_within(Mbuf::empty(s, headroom)),
-                None => return done,
+        let wanted = n.min(out.room());
+        out.compact();
+        let mut left = wanted;
+        while left > 0 {
+            if self.len == 0 && !self.restock() {
+                break;
             }
+            let n = left.min(self.len);
+            self.len -= n;
+            for id in &self.slots[self.len..self.len + n] {
+                self.pool.note_taken(*id);
+                // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go
+                // of these.
+                out.push_within(Mbuf::empty(unsafe { Slot::from_raw(*id) }, self.headroom));
+            }
+            left -= n;
         }
-        n
+        wanted - left
     }
 
     /// Frees a packet into this cache; a packet of another pool goes home to that one.
@@ -59,6 +75,7 @@ impl PoolCache {
     }
 
     /// Frees all packets of a batch.
+    #[inline]
     pub fn free_batch(&mut self, packets: &mut Batch) {
         while let Some(p) = packets.pop() {
             self.free(p);
@@ -71,20 +88,21 @@ impl PoolCache {
             self.restock();
         }
         self.len = self.len.checked_sub(1)?;
-        self.pool.mem().note_taken(self.slots[self.len]);
+        self.pool.note_taken(self.slots[self.len]);
         // SAFETY: a name in `slots[..len]` is this cache's to give.
         Some(unsafe { Slot::from_raw(self.slots[self.len]) })
     }
 
     #[inline]
     pub(crate) fn put_slot(&mut self, slot: Slot) {
-        if !self.pool.mem().contains(slot.id()) {
+        let chunk = slot.id() / CHUNK_LINES;
+        if !self.chunks.contains(&chunk) {
             return slot.free();
         }
         if self.len == CAPACITY {
             self.unload();
         }
-        self.pool.mem().note_freed(slot.id());
+        self.pool.note_freed(slot.id());
         self.slots[self.len] = slot.into_raw();
         self.len += 1;
     }
@@ -98,18 +116,14 @@ impl PoolCache {
         let n = out.len().min(self.len);
         self.len -= n;
         out[..n].copy_from_slice(&self.slots[self.len..self.len + n]);
-        if cfg!(debug_assertions) {
-            out[..n].iter().for_each(|id| self.pool.mem().note_taken(*id));
-        }
+        out[..n].iter().for_each(|id| self.pool.note_taken(*id));
         n
     }
 
     /// Takes over the names in `ids`, which must be of this cache's pool and owned by the caller.
     #[inline]
     pub(super) fn put_raw(&mut self, ids: &[u32]) {
-        if cfg!(debug_assertions) {
-            ids.iter().for_each(|id| self.pool.mem().note_freed(*id));
-        }
+        ids.iter().for_each(|id| self.pool.note_freed(*id));
         for part in ids.chunks(MAG) {
             while self.len + part.len() > CAPACITY {
                 self.unload();

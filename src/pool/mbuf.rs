@@ -419,9 +419,15 @@ impl Mbuf {
     /// Hands every slot to `f`.
     #[inline(always)]
     pub(super) fn each_slot(self, mut f: impl FnMut(Slot)) {
-        if !self.is_chain() {
-            return f(self.into_slot());
+        if self.is_chain() {
+            self.each_chained(f);
+        } else {
+            f(self.into_slot());
         }
+    }
+
+    #[cold]
+    fn each_chained(self, mut f: impl FnMut(Slot)) {
         let mut next = Some(self);
         while let Some(m) = next {
             let (first, rest) = m.split_first();

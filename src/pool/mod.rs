@@ -261,6 +261,22 @@ impl Mempool {
         &self.inner().depot
     }
 
+    /// See [`SlotMem::note_taken`].
+    #[inline(always)]
+    fn note_taken(&self, id: u32) {
+        if cfg!(debug_assertions) {
+            self.mem().note_taken(id);
+        }
+    }
+
+    /// See [`SlotMem::note_freed`].
+    #[inline(always)]
+    fn note_freed(&self, id: u32) {
+        if cfg!(debug_assertions) {
+            self.mem().note_freed(id);
+        }
+    }
+
     /// Reports that the balance of slots outside the depot changed by `delta`.
     fn report(&self, delta: i64) {
         self.inner().balance.fetch_add(delta, Ordering::AcqRel);

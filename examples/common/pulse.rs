@@ -1,0 +1,426 @@
+//! Workers and the supervisor: the workers poll and never look at a clock for it; the supervisor
+//! sleeps, watches the clock, the signals and the devices, and asks the workers for their counts.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use barewire::poll::pin_to_core;
+use barewire::port::{RxQueue, RxQueueStats, TxQueue, TxQueueStats};
+
+use super::report::{Moment, Reporter};
+use super::session::Session;
+use super::{Failure, Interrupt};
+
+/// Ports that a tool has at most.
+pub(crate) const MAX_PORTS: usize = 2;
+/// Polls without a packet after which a worker lets others run.
+const IDLE_POLLS: u32 = 512;
+
+/// What a worker counted on one port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PortCounts {
+    /// Sum over its receive queues.
+    pub(crate) rx: RxQueueStats,
+    /// Packets received into the rings and not taken.
+    pub(crate) backlog: u64,
+    /// Sum over its transmit queues.
+    pub(crate) tx: TxQueueStats,
+    /// Packets in the transmit rings that are not known to be sent.
+    pub(crate) in_flight: u64,
+    /// Packets that the tool made to send on this port.
+    pub(crate) generated: u64,
+    /// Packets that the tool meant to send on this port: generated or forwarded.
+    pub(crate) offered: u64,
+    /// Those of them that it freed because the ring stayed full.
+    pub(crate) unsent: u64,
+    /// Received packets that the tool was there for: checked, captured, answered.
+    pub(crate) consumed: u64,
+    /// Received packets that the tool threw away.
+    pub(crate) dropped: u64,
+}
+
+impl PortCounts {
+    /// Adds a receive queue's counters.
+    pub(crate) fn add_rx(&mut self, queue: &RxQueue) {
+        self.add_rx_stats(queue.stats());
+        self.backlog += queue.backlog() as u64;
+    }
+
+    /// Adds a transmit queue's counters.
+    pub(crate) fn add_tx(&mut self, queue: &TxQueue) {
+        self.add_tx_stats(queue.stats());
+        self.in_flight += queue.in_flight() as u64;
+    }
+
+    fn add_rx_stats(&mut self, s: RxQueueStats) {
+        self.rx.packets += s.packets;
+        self.rx.bytes += s.bytes;
+        self.rx.errors += s.errors;
+        self.rx.bad_descriptors += s.bad_descriptors;
+        self.rx.pool_empty += s.pool_empty;
+    }
+
+    fn add_tx_stats(&mut self, s: TxQueueStats) {
+        self.tx.packets += s.packets;
+        self.tx.bytes += s.bytes;
+        self.tx.errors += s.errors;
+        self.tx.ring_full += s.ring_full;
+        self.tx.quarantined += s.quarantined;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.add_rx_stats(other.rx);
+        self.add_tx_stats(other.tx);
+        self.backlog += other.backlog;
+        self.in_flight += other.in_flight;
+        self.generated += other.generated;
+        self.offered += other.offered;
+        self.unsent += other.unsent;
+        self.consumed += other.consumed;
+        self.dropped += other.dropped;
+    }
+}
+
+/// A worker's counts at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// By port, in the order of the session.
+    pub(crate) ports: [PortCounts; MAX_PORTS],
+    /// What the tool counts beside, by name.
+    pub(crate) extra: Vec<(&'static str, u64)>,
+    /// Those of `extra` that mean something is wrong.
+    pub(crate) faults: u64,
+    /// How long this worker's part of the traffic took, when it is over.
+    pub(crate) active: Option<Duration>,
+}
+
+impl Snapshot {
+    /// Adds another worker's counts.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.ports.iter_mut().zip(&other.ports) {
+            mine.add(theirs);
+        }
+        for (name, n) in &other.extra {
+            match self.extra.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += n,
+                None => self.extra.push((name, *n)),
+            }
+        }
+        self.faults += other.faults;
+        self.active = self.active.max(other.active);
+    }
+}
+
+const STATE: u32 = 3;
+const STOP: u32 = 1;
+const ABORT: u32 = 2;
+const TICK: u32 = 4;
+
+/// What a worker is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// Carry on.
+    Go,
+    /// Start nothing new, drain, and end.
+    Stop,
+    /// A device failed: end now.
+    Abort,
+}
+
+/// Shared between the supervisor and its workers. The workers only read `word`, so it stays in
+/// their caches until something changes.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    /// Tick counter and state in one word.
+    word: AtomicU32,
+    done: AtomicU32,
+    board: Vec<Mutex<Snapshot>>,
+    /// Packets that the queues took, and by lane, once no more will come.
+    sent: OnceLock<(u64, Vec<u64>)>,
+    /// Whether the receiver has all it will get.
+    pub(crate) received_all: AtomicBool,
+    failure: Mutex<Option<String>>,
+}
+
+impl Pulse {
+    /// For so many workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            word: AtomicU32::new(0),
+            done: AtomicU32::new(0),
+            board: (0..workers).map(|_| Mutex::default()).collect(),
+            sent: OnceLock::new(),
+            received_all: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// A worker's place.
+    pub(crate) fn seat(&self, index: usize) -> Seat<'_> {
+        Seat { pulse: self, index, seen: 0, state: Beat::Go, idle: 0 }
+    }
+
+    fn set(&self, state: u32) {
+        // Abort wins over stop.
+        let _ = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |w| {
+            Some((w & !STATE) | (w & STATE).max(state))
+        });
+    }
+
+    /// Asks the workers to drain and end.
+    pub(crate) fn stop(&self) {
+        self.set(STOP);
+    }
+
+    /// Tells the workers to end now, because of `why`.
+    pub(crate) fn abort(&self, why: impl Into<String>) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| why.into());
+        drop(failure);
+        self.set(ABORT);
+    }
+
+    /// The sender's last word to the receiver: what the queues took, by lane and in total.
+    pub(crate) fn set_sent(&self, by_lane: Vec<u64>, total: u64) {
+        let _ = self.sent.set((total, by_lane));
+    }
+
+    /// What the sender said.
+    #[inline]
+    pub(crate) fn sent(&self) -> Option<&(u64, Vec<u64>)> {
+        self.sent.get()
+    }
+
+    fn tick(&self) {
+        self.word.fetch_add(TICK, Ordering::Relaxed);
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut sum = Snapshot::default();
+        for place in &self.board {
+            sum.add(&place.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        sum
+    }
+
+    fn all_done(&self) -> bool {
+        self.done.load(Ordering::Acquire) as usize >= self.board.len()
+    }
+}
+
+/// One worker's view of the pulse. Dropping it says that the worker is done.
+#[derive(Debug)]
+pub(crate) struct Seat<'a> {
+    pub(crate) pulse: &'a Pulse,
+    index: usize,
+    seen: u32,
+    state: Beat,
+    idle: u32,
+}
+
+impl Seat<'_> {
+    /// To be called once per turn of the worker's loop: one load when nothing changed. `counts`
+    /// is called when the supervisor wants them.
+    #[inline(always)]
+    pub(crate) fn beat(&mut self, counts: impl FnOnce() -> Snapshot) -> Beat {
+        let word = self.pulse.word.load(Ordering::Relaxed);
+        if word != self.seen {
+            self.changed(word, counts());
+        }
+        self.state
+    }
+
+    #[cold]
+    fn changed(&mut self, word: u32, counts: Snapshot) {
+        self.seen = word;
+        self.state = match word & STATE {
+            0 => Beat::Go,
+            STOP => Beat::Stop,
+            _ => Beat::Abort,
+        };
+        self.publish(counts);
+    }
+
+    /// Shows the counts to the supervisor.
+    pub(crate) fn publish(&self, counts: Snapshot) {
+        if let Some(place) = self.pulse.board.get(self.index) {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+        }
+    }
+
+    /// Says how many packets this turn moved: after many idle turns, others may run.
+    #[inline(always)]
+    pub(crate) fn moved(&mut self, packets: usize) {
+        if packets > 0 {
+            self.idle = 0;
+        } else {
+            self.rest();
+        }
+    }
+
+    #[cold]
+    fn rest(&mut self) {
+        self.idle += 1;
+        if self.idle >= IDLE_POLLS {
+            self.idle = 0;
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.pulse.abort("a worker panicked");
+        }
+        self.pulse.done.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// What one worker does, in its own thread.
+pub(crate) type Job<'a> = Box<dyn FnOnce(Seat<'_>) + Send + 'a>;
+
+/// What ends a run from outside.
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    /// Signals.
+    pub(crate) interrupt: &'a Interrupt,
+    /// Time.
+    pub(crate) secs: Option<f64>,
+}
+
+/// Runs the jobs, each on one of `cores` when there are any, and watches over them until all are
+/// done. Reports once a second; stops them at the end, when a device fails, or when nobody reads
+/// the output any more.
+pub(crate) fn run(
+    jobs: Vec<Job<'_>>,
+    cores: &[usize],
+    session: &mut Session,
+    reporter: &mut Reporter,
+    end: &End<'_>,
+) -> Outcome {
+    let pulse = Pulse::new(jobs.len());
+    std::thread::scope(|scope| {
+        for (i, job) in jobs.into_iter().enumerate() {
+            let seat = pulse.seat(i);
+            let core = cores.get(i % cores.len().max(1)).copied();
+            scope.spawn(move || {
+                if let Some(Err(e)) = core.map(pin_to_core) {
+                    seat.pulse.abort(e.to_string());
+                }
+                job(seat);
+            });
+        }
+        supervise(&pulse, session, reporter, end)
+    })
+}
+
+fn supervise(
+    pulse: &Pulse,
+    session: &mut Session,
+    reporter: &mut Reporter,
+    end: &End<'_>,
+) -> Outcome {
+    let start = Instant::now();
+    let deadline = end.secs.map(Duration::from_secs_f64);
+    let mut next_report = Duration::from_secs(1);
+    let mut output = Ok(());
+    while !pulse.all_done() {
+        std::thread::sleep(Duration::from_millis(5));
+        let now = start.elapsed();
+        if end.interrupt.came() || deadline.is_some_and(|d| now >= d) {
+            pulse.stop();
+        }
+        if now < next_report || pulse.all_done() {
+            continue;
+        }
+        next_report = (now + Duration::from_secs(1)).max(next_report);
+        pulse.tick();
+        std::thread::sleep(Duration::from_millis(2));
+        if let Err(e) = session.refresh() {
+            pulse.abort(e.to_string());
+        }
+        let moment = Moment { at: start.elapsed(), counts: pulse.snapshot() };
+        if output.is_ok() {
+            output = reporter.second(&moment, session);
+            if output.is_err() {
+                pulse.stop();
+            }
+        }
+    }
+    let mut failure = pulse.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Err(e) = session.refresh() {
+        failure.get_or_insert_with(|| e.to_string());
+    }
+    Outcome { moment: Moment { at: start.elapsed(), counts: pulse.snapshot() }, failure, output }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The final counts.
+    pub(crate) moment: Moment,
+    /// What broke, if anything did.
+    pub(crate) failure: Option<String>,
+    /// Trouble with standard output.
+    output: Result<(), Failure>,
+}
+
+impl Outcome {
+    /// Stops the ports, prints the summary, and says how the tool ends.
+    pub(crate) fn finish(
+        mut self,
+        session: &mut Session,
+        reporter: &mut Reporter,
+    ) -> Result<(), Failure> {
+        if let Err(e) = session.stop() {
+            self.failure.get_or_insert_with(|| e.to_string());
+        }
+        self.output?;
+        reporter.summary(&self.moment, session, self.failure.as_deref())?;
+        self.failure.map_or(Ok(()), |why| Err(Failure::Broke(why)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abort_wins_over_stop_and_its_first_reason_stays() {
+        let pulse = Pulse::new(1);
+        let mut seat = pulse.seat(0);
+        assert_eq!(seat.beat(Snapshot::default), Beat::Go);
+        pulse.stop();
+        assert_eq!(seat.beat(Snapshot::default), Beat::Stop);
+        pulse.abort("first");
+        pulse.abort("second");
+        pulse.stop();
+        assert_eq!(seat.beat(Snapshot::default), Beat::Abort);
+        assert_eq!(pulse.failure.lock().unwrap().as_deref(), Some("first"));
+        assert!(!pulse.all_done());
+        drop(seat);
+        assert!(pulse.all_done());
+    }
+
+    #[test]
+    fn a_tick_collects_every_workers_counts_once() {
+        let pulse = Pulse::new(2);
+        let mut seats = [pulse.seat(0), pulse.seat(1)];
+        pulse.tick();
+        for (seat, lost) in seats.iter_mut().zip([3, 4]) {
+            let mut calls = 0;
+            for _ in 0..3 {
+                seat.beat(|| {
+                    calls += 1;
+                    Snapshot { extra: vec![("lost", lost)], ..Snapshot::default() }
+                });
+            }
+            assert_eq!(calls, 1);
+        }
+        assert_eq!(pulse.snapshot().extra, [("lost", 7)]);
+    }
+}

@@ -1,0 +1,246 @@
+//! Opening, starting, watching and stopping a tool's ports.
+
+use std::time::{Duration, Instant};
+
+use barewire::error::{Error, Result};
+use barewire::poll::pin_to_core;
+use barewire::pool::{DEFAULT_HEADROOM, PoolConfig};
+use barewire::port::{LinkStatus, PortConfig, PortStats, Queues};
+use barewire::{Mempool, Port};
+
+use super::Failure;
+use super::options::PortOptions;
+use super::units::FCS;
+
+/// Buffers that one worker's cache keeps at most.
+const CACHE: u32 = 256;
+/// Ethernet header and two VLAN tags: what a frame is longer than the MTU at most.
+const HEADERS: u16 = 14 + 8;
+
+/// What a tool asks for beside the user's options.
+#[derive(Debug, Clone)]
+pub(crate) struct Need {
+    /// Longest frame to send, without FCS.
+    pub(crate) frame: u16,
+    /// Workers, each with its own cache and batches.
+    pub(crate) workers: u16,
+    /// Receive queues per port, unless the user says.
+    pub(crate) rxq: u16,
+    /// Transmit queues per port, unless the user says.
+    pub(crate) txq: u16,
+    /// Whether a slow receiver holds up the sender instead of losing frames, unless the user says.
+    pub(crate) lossless: bool,
+}
+
+impl Default for Need {
+    fn default() -> Self {
+        Self { frame: 1514, workers: 1, rxq: 1, txq: 1, lossless: false }
+    }
+}
+
+/// One port of a session.
+#[derive(Debug)]
+pub(crate) struct OpenPort {
+    pub(crate) port: Port,
+    pub(crate) link: LinkStatus,
+    pub(crate) stats: PortStats,
+}
+
+/// The ports of a tool, started, and the pool that all of them use.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) ports: Vec<OpenPort>,
+    pub(crate) pool: Mempool,
+    pub(crate) mtu: u16,
+}
+
+impl Session {
+    /// Opens ports, checks everything, and only then starts them. Also gives their queues, port
+    /// by port.
+    pub(crate) fn open(
+        names: &[&str],
+        options: &PortOptions,
+        need: &Need,
+    ) -> Result<(Self, Vec<Queues>), Failure> {
+        let config = configure(options, need)?;
+        check_cores(&options.cpu)?;
+        let mut ports = Vec::with_capacity(names.len());
+        for name in names {
+            let port = Port::open(name)?;
+            let longest = u32::from(port.info().max_mtu) + u32::from(HEADERS);
+            if u32::from(need.frame) > longest {
+                let fcs = u32::from(FCS);
+                let allowed =
+                    format!("up to {} bytes with FCS on {}", longest + fcs, port.info().chip);
+                return Err(too_long(need.frame, allowed).into());
+            }
+            config.check(port.info())?;
+            ports.push(OpenPort { port, link: LinkStatus::DOWN, stats: PortStats::default() });
+        }
+        let pool = Mempool::new(&pool_config(options, need, &config, &ports))?;
+        let mut queues = Vec::with_capacity(ports.len());
+        for p in &mut ports {
+            queues.push(p.port.start(&config, &pool)?);
+        }
+        let mut session = Self { ports, pool, mtu: config.mtu };
+        session.wait_for_link(Duration::from_secs_f64(options.link_wait))?;
+        Ok((session, queues))
+    }
+
+    /// Waits until every port has link. That it does not come is told, and is not an error.
+    fn wait_for_link(&mut self, limit: Duration) -> Result<(), Failure> {
+        let start = Instant::now();
+        loop {
+            self.refresh()?;
+            let Some(down) = self.ports.iter().find(|p| !p.link.up) else { return Ok(()) };
+            if start.elapsed() >= limit {
+                let name = &down.port.info().name;
+                tracing::warn!("{name} has no link after {limit:?}; going on without");
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Reads every port's link and counters; where a device fails, the others are still read.
+    pub(crate) fn refresh(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        for p in &mut self.ports {
+            let result = p.port.link().map(|link| p.link = link);
+            let result = result.and_then(|()| p.port.stats().map(|stats| p.stats = stats));
+            first = first.and(result);
+        }
+        first
+    }
+
+    /// Stops every port, whatever happens to one of them.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        for p in &mut self.ports {
+            let result = p.port.stop();
+            first = first.and(result);
+        }
+        first
+    }
+
+    /// Speed of a port's link in bit/s; that of the fastest supported link when it is down.
+    pub(crate) fn line_rate(&self, port: usize) -> f64 {
+        match self.ports.get(port).map_or(0, |p| p.link.speed_mbps) {
+            0 => 1e10,
+            mbps => f64::from(mbps) * 1e6,
+        }
+    }
+}
+
+/// Tries the cores out, in a thread that ends.
+fn check_cores(cores: &[usize]) -> Result<()> {
+    let cores = cores.to_vec();
+    std::thread::spawn(move || cores.into_iter().try_for_each(pin_to_core)).join().unwrap_or(Ok(()))
+}
+
+/// The one configuration that all of a tool's ports are started with.
+fn configure(options: &PortOptions, need: &Need) -> Result<PortConfig, Error> {
+    let needed = need.frame.saturating_sub(HEADERS).max(1500);
+    let mtu = options.mtu.unwrap_or(needed);
+    let config = PortConfig {
+        rx_queues: options.rxq.unwrap_or(need.rxq),
+        tx_queues: options.txq.unwrap_or(need.txq),
+        rxd: options.rxd,
+        txd: options.txd,
+        mtu,
+        flow_control: match options.flow_control {
+            Some(flow) => flow.into(),
+            None if need.lossless => barewire::port::FlowControl::Full,
+            None => barewire::port::FlowControl::Off,
+        },
+        drop_when_full: options.drop_when_full.unwrap_or(!need.lossless),
+        // All ports are started before any is waited for: they may be each other's far end.
+        link_wait: Duration::ZERO,
+        ..PortConfig::default()
+    };
+    let most = u32::from(mtu) + u32::from(HEADERS);
+    if u32::from(need.frame) > most {
+        let allowed = format!("up to {} bytes with FCS at MTU {mtu}; raise --mtu", most + 4);
+        return Err(too_long(need.frame, allowed));
+    }
+    Ok(config)
+}
+
+fn too_long(frame: u16, allowed: String) -> Error {
+    Error::config("frame length", u32::from(frame) + u32::from(FCS), allowed)
+}
+
+/// Buffers for a pool that never runs dry: every descriptor can hold one while every worker's
+/// cache and batches are full.
+fn pool_size(options: &PortOptions, need: &Need, config: &PortConfig, ports: u32) -> u32 {
+    let rings = u32::from(config.rx_queues) * u32::from(config.rxd)
+        + u32::from(config.tx_queues) * u32::from(config.txd);
+    let worker = CACHE + 4 * u32::from(options.burst);
+    rings * ports + worker * u32::from(need.workers) + CACHE
+}
+
+fn pool_config(
+    options: &PortOptions,
+    need: &Need,
+    config: &PortConfig,
+    ports: &[OpenPort],
+) -> PoolConfig {
+    // A frame in one buffer, as far as buffers go; longer ones arrive as chains.
+    let room = config.mtu.saturating_add(HEADERS).next_multiple_of(1024).clamp(2048, 15 * 1024);
+    let count = pool_size(options, need, config, ports.len() as u32);
+    PoolConfig {
+        count: options.pool.unwrap_or(count),
+        room,
+        headroom: DEFAULT_HEADROOM,
+        node: ports.iter().find_map(|p| p.port.info().numa_node),
+        ..PoolConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        ports: PortOptions,
+    }
+
+    fn options(args: &[&str]) -> PortOptions {
+        Cli::parse_from([&["test"], args].concat()).ports
+    }
+
+    #[test]
+    fn the_mtu_follows_the_frame_unless_given() {
+        let jumbo = Need { frame: 9014, ..Need::default() };
+        assert_eq!(configure(&options(&[]), &jumbo).unwrap().mtu, 8992);
+        assert_eq!(configure(&options(&[]), &Need::default()).unwrap().mtu, 1500);
+        let refused = configure(&options(&["--mtu", "1500"]), &jumbo).unwrap_err().to_string();
+        assert!(refused.contains("frame length = 9018") && refused.contains("1526"), "{refused}");
+    }
+
+    #[test]
+    fn lossless_is_a_default_that_the_user_overrides() {
+        let need = Need { lossless: true, ..Need::default() };
+        let c = configure(&options(&[]), &need).unwrap();
+        assert_eq!(c.flow_control, barewire::port::FlowControl::Full);
+        assert!(!c.drop_when_full);
+        let args = ["--flow-control", "off", "--drop-when-full", "yes"];
+        let c = configure(&options(&args), &need).unwrap();
+        assert_eq!(c.flow_control, barewire::port::FlowControl::Off);
+        assert!(c.drop_when_full);
+    }
+
+    #[test]
+    fn the_pool_has_a_buffer_for_every_descriptor() {
+        let options = options(&["--rxd", "4096", "--rxq", "4", "--txd", "64"]);
+        let need = Need { workers: 2, ..Need::default() };
+        let config = configure(&options, &need).unwrap();
+        let held = 2 * (4 * 4096 + 64);
+        assert!(pool_size(&options, &need, &config, 2) >= held + 2 * (256 + 4 * 32));
+        assert_eq!(pool_config(&options, &need, &config, &[]).room, 2048);
+    }
+}

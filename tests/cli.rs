@@ -1,0 +1,84 @@
+//! The tools as their users meet them: transcripts of help and refusals, runs to their end, and
+//! what they do when something breaks.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// Builds the tools with the profile that this test was built with, and gives their folder.
+fn tools() -> &'static PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        // target/<profile>/deps/cli-<hash>
+        let mut dir = std::env::current_exe().unwrap();
+        assert!(dir.pop() && dir.pop(), "a test stands in target/<profile>/deps");
+        let profile = match dir.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        }
+        .to_owned();
+        // Does nothing after `cargo test`, but `cargo test --test cli` does not build examples.
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--examples", "--quiet", "--profile", &profile])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success());
+        dir.join("examples")
+    })
+}
+
+fn run(tool: &str, args: &[&str]) -> Output {
+    Command::new(tools().join(tool)).args(args).env_remove("RUST_LOG").output().unwrap()
+}
+
+/// Runs a tool that must refuse; gives what it says.
+fn refused(tool: &str, args: &[&str]) -> String {
+    let out = run(tool, args);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{tool} {args:?}: {said}");
+    assert!(out.stdout.is_empty(), "{tool} {args:?} printed to standard output");
+    said
+}
+
+#[test]
+fn help_and_refusals_read_as_written_down() {
+    let cases = trycmd::TestCases::new();
+    for tool in ["pktgen", "forward", "capture", "echo"] {
+        cases.register_bin(tool, tools().join(tool));
+    }
+    cases.case("tests/cli/*.trycmd");
+}
+
+#[test]
+fn captures_that_are_no_captures_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let header = [
+        &0xa1b2_c3d4u32.to_le_bytes()[..],
+        &[2, 0, 4, 0],
+        &[0; 8],
+        &65535u32.to_le_bytes(),
+        &1u32.to_le_bytes(),
+    ]
+    .concat();
+    let record = |len: u32| [&[0; 8][..], &len.to_le_bytes(), &len.to_le_bytes()].concat();
+    for (name, bytes) in [
+        ("empty", vec![]),
+        ("text", b"this is not a capture, but long enough for its header".to_vec()),
+        ("no-frames", header.clone()),
+        ("cut-header", header[..20].to_vec()),
+        ("cut-record", [&header[..], &record(60), &[0; 59]].concat()),
+        ("huge-record", [&header[..], &record(0x7fff_ffff), &[0; 59]].concat()),
+    ] {
+        let path = file(name, &bytes);
+        let said = refused("pktgen", &["--pcap", &path]);
+        assert!(said.starts_with("pktgen: ") && said.contains(&path), "{name}: {said}");
+    }
+    let said = refused("pktgen", &["--pcap", dir.path().join("none").to_str().unwrap()]);
+    assert!(said.contains("No such file"), "{said}");
+}

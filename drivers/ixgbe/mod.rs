@@ -182,7 +182,7 @@ impl<B: Bar> Control for Ixgbe<B> {
             self.host.check()?;
             self.counters.update(&self.bar)?;
         }
-        Ok(self.counters.report::<B>())
+        Ok(self.counters.report())
     }
 
     fn registers(&self) -> Vec<RegValue> {

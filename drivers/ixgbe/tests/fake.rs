@@ -31,6 +31,8 @@ pub(super) struct Trouble {
     pub(super) no_link: bool,
     pub(super) bad_eeprom: bool,
     pub(super) no_eeprom: bool,
+    /// EEC is where the X553 has it.
+    pub(super) moved_eec: bool,
 }
 
 #[derive(Debug)]
@@ -127,7 +129,12 @@ impl State {
         }
         let eec = EEC::default().with(EEC::AUTO_RD, 1);
         let present = u32::from(!self.trouble.no_eeprom);
-        self.set(eec.with(EEC::PRES, present));
+        let eec = eec.with(EEC::PRES, present);
+        if self.trouble.moved_eec {
+            self.set(x550::EEC_A(eec.raw()));
+        } else {
+            self.set(eec);
+        }
         self.set(EEMNGCTL::default().with(EEMNGCTL::CFG_DONE0, 1));
         let rdrxctl: RDRXCTL = self.get();
         self.set(rdrxctl.with(RDRXCTL::DMAIDONE, 1));

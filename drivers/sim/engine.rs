@@ -170,8 +170,6 @@ pub(super) struct Engine {
     flap: u32,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
-    /// We told the wire to hold the peer.
-    pausing: bool,
 }
 
 impl Engine {
@@ -210,7 +208,6 @@ impl Engine {
             master_enabled: true,
             flap: 0,
             unplugged: false,
-            pausing: false,
         }
     }
 
@@ -219,9 +216,7 @@ impl Engine {
         self.rx = RxPath::default();
         self.tx = TxPath::default();
         self.seen = (0, 0);
-        if std::mem::take(&mut self.pausing) {
-            self.wire.announce_pause(false);
-        }
+        self.wire.announce_pause(false);
     }
 
     /// Whether there is a link.
@@ -296,10 +291,6 @@ impl Engine {
             shared.tally.touch();
             shared.truth.arrived += missed;
         }
-        if self.tx.send_pause() && rx.blocked != self.pausing {
-            self.pausing = rx.blocked;
-            wire.announce_pause(rx.blocked);
-        }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
             shared.tally.pauses.0 += pauses.0;
@@ -331,5 +322,6 @@ impl Engine {
         self.rx.set_up(&self.shared, |old| RxPlan::decode(&regs, &windows, old));
         self.tx.set_up(&mut self.shared, TxPlan::decode(&regs, &windows));
         self.shared.windows = windows;
+        self.wire.announce_pause(self.tx.send_pause());
     }
 }

@@ -99,6 +99,38 @@ impl Batch {
         }
     }
 
+    /// The places behind the last packet (all free ones, after [`compact`](Self::compact)).
+    #[inline(always)]
+    pub(super) fn spare(&mut self) -> &mut [MaybeUninit<Mbuf>] {
+        &mut self.items[self.tail..]
+    }
+
+    /// Counts in `n` packets that were written to [`spare`](Self::spare).
+    ///
+    /// # Safety
+    /// The first `n` spare places are initialised.
+    #[inline(always)]
+    pub(super) unsafe fn grow(&mut self, n: usize) {
+        self.tail += n;
+    }
+
+    /// The packets in order.
+    #[inline(always)]
+    pub(super) fn as_slice(&self) -> &[Mbuf] {
+        let range: *const [MaybeUninit<Mbuf>] = &raw const self.items[self.head..self.tail];
+        // SAFETY: `items[head..tail]` are initialised, and `MaybeUninit<T>` is laid out as `T`.
+        unsafe { &*(range as *const [Mbuf]) }
+    }
+
+    /// Lets go of the first `n` packets (at most all) without freeing them.
+    ///
+    /// # Safety
+    /// The caller has taken over their slots.
+    #[inline(always)]
+    pub(super) unsafe fn forget_front(&mut self, n: usize) {
+        self.head += n;
+    }
+
     /// The first packet.
     #[inline(always)]
     pub fn first(&self) -> Option<&Mbuf> {
@@ -120,9 +152,7 @@ impl Batch {
     /// The packets in order.
     #[inline]
     pub fn iter(&self) -> std::slice::Iter<'_, Mbuf> {
-        let range: *const [MaybeUninit<Mbuf>] = &raw const self.items[self.head..self.tail];
-        // SAFETY: `items[head..tail]` are initialised, and `MaybeUninit<T>` is laid out as `T`.
-        unsafe { &*(range as *const [Mbuf]) }.iter()
+        self.as_slice().iter()
     }
 
     /// The packets in order, to change.

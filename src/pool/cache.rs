@@ -57,12 +57,17 @@ impl PoolCache {
             }
             let n = left.min(self.len);
             self.len -= n;
-            for id in &self.slots[self.len..self.len + n] {
-                self.pool.note_taken(*id);
+            let ids = &self.slots[self.len..self.len + n];
+            let places = &mut out.spare()[..n];
+            for i in 0..n {
+                self.pool.note_taken(ids[i]);
                 // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go
                 // of these.
-                out.push_within(Mbuf::empty(unsafe { Slot::from_raw(*id) }, self.headroom));
+                let slot = unsafe { Slot::from_raw(ids[i]) };
+                places[i].write(Mbuf::empty(slot, self.headroom));
             }
+            // SAFETY: the loop has written `n` places.
+            unsafe { out.grow(n) };
             left -= n;
         }
         wanted - left
@@ -77,8 +82,32 @@ impl PoolCache {
     /// Frees all packets of a batch.
     #[inline]
     pub fn free_batch(&mut self, packets: &mut Batch) {
-        while let Some(p) = packets.pop() {
-            self.free(p);
+        while !packets.is_empty() {
+            if self.len == CAPACITY {
+                self.unload();
+            }
+            let (first, count) = (self.chunks.start, self.chunks.end - self.chunks.start);
+            let most = packets.len().min(CAPACITY - self.len);
+            let places = &mut self.slots[self.len..self.len + most];
+            let offered = &packets.as_slice()[..most];
+            let mut n = 0;
+            while n < most {
+                let m = &offered[n];
+                if m.is_chain() || (m.id() / CHUNK_LINES).wrapping_sub(first) >= count {
+                    break;
+                }
+                self.pool.note_freed(m.id());
+                places[n] = m.id();
+                n += 1;
+            }
+            self.len += n;
+            // SAFETY: the names of these packets, each its packet's only one, are in the cache.
+            unsafe { packets.forget_front(n) };
+            if n == 0
+                && let Some(odd) = packets.pop()
+            {
+                self.free(odd);
+            }
         }
     }
 

@@ -170,6 +170,7 @@ pub(super) struct Engine {
     flap: u32,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
+    was_up: bool,
 }
 
 impl Engine {
@@ -208,6 +209,7 @@ impl Engine {
             master_enabled: true,
             flap: 0,
             unplugged: false,
+            was_up: false,
         }
     }
 
@@ -222,6 +224,12 @@ impl Engine {
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
         !self.down() && self.medium().link_up()
+    }
+
+    /// Whether the link has come or gone since the last call.
+    pub(super) fn link_changed(&mut self) -> bool {
+        let up = self.link_up();
+        std::mem::replace(&mut self.was_up, up) != up
     }
 
     /// Whether the link is down for a reason on this side of the wire.

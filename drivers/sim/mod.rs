@@ -43,6 +43,9 @@ mod trace;
 mod tx;
 pub mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use bar::{SimBar, SimDoorbell, SimHost};
 pub use drive::Drive;
 pub use fault::{Fault, FaultKind, FaultPlan, Inject, QueueId};

@@ -377,7 +377,11 @@ impl RxQueue {
     #[inline(always)]
     fn available(&self) -> u32 {
         let size = self.ring.as_ref().map_or(0, |r| r.size);
-        if self.tail >= self.head { self.tail - self.head } else { size + self.tail - self.head }
+        if self.tail >= self.head {
+            self.tail - self.head
+        } else {
+            (size + self.tail).saturating_sub(self.head)
+        }
     }
 
     fn fault(&self, what: FaultKind, address: Option<u64>) -> Fault {

@@ -168,7 +168,7 @@ pub(super) struct Engine {
     flap: u32,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
-    /// We told the wire to hold the peer.
+    /// We told the wire that this NIC sends pause frames.
     pausing: bool,
 }
 
@@ -221,6 +221,12 @@ impl Engine {
         }
     }
 
+    /// Changes the wire.
+    pub(super) fn plug_in(&mut self, wire: Box<dyn Wire>) {
+        self.wire = wire;
+        self.pausing = false;
+    }
+
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
         !self.training && !self.unplugged && self.flap == 0 && self.wire.link_up()
@@ -256,7 +262,6 @@ impl Engine {
 
     fn receive(&mut self, now: Duration) -> bool {
         let Self { wire, shared, rx, .. } = self;
-        rx.blocked = false;
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
         rx.finish(shared);
         let missed = wire.take_missed();
@@ -266,9 +271,10 @@ impl Engine {
             shared.truth.arrived += missed;
             shared.truth.missed += missed;
         }
-        if self.tx.send_pause() && rx.blocked != self.pausing {
-            self.pausing = rx.blocked;
-            wire.announce_pause(rx.blocked);
+        // The wire holds the FIFO, so it knows when a pause frame is due.
+        if self.tx.send_pause() != self.pausing {
+            self.pausing = !self.pausing;
+            wire.announce_pause(self.pausing);
         }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {

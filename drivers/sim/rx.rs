@@ -49,8 +49,6 @@ pub(super) struct RxPath {
     place: [u8; QUEUES],
     /// For frames that are not stored as they came.
     scratch: Vec<u8>,
-    /// A frame waits for a descriptor.
-    pub(super) blocked: bool,
 }
 
 /// What the filters say.
@@ -73,7 +71,6 @@ impl Default for RxPath {
             queues: Vec::new(),
             place: [0; QUEUES],
             scratch: Vec::new(),
-            blocked: false,
         }
     }
 }
@@ -162,10 +159,7 @@ impl RxPath {
         };
         let slot = self.queues.get(target.queue).map_or(0, |q| q.setup.common.slot);
         match done {
-            Delivery::Wait => {
-                self.blocked = true;
-                return false;
-            }
+            Delivery::Wait => return false,
             Delivery::Stored => {
                 // QBRC counts what is stored: the CRC only when it is not stripped.
                 let crc = if self.plan.strip_crc { 0 } else { 4 };

@@ -168,8 +168,6 @@ pub(super) struct Engine {
     flap: u32,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
-    /// We told the wire that this NIC sends pause frames.
-    pausing: bool,
 }
 
 impl Engine {
@@ -207,7 +205,6 @@ impl Engine {
             master_enabled: true,
             flap: 0,
             unplugged: false,
-            pausing: false,
         }
     }
 
@@ -216,15 +213,7 @@ impl Engine {
         self.rx = RxPath::default();
         self.tx = TxPath::default();
         self.seen = (0, 0);
-        if std::mem::take(&mut self.pausing) {
-            self.wire.announce_pause(false);
-        }
-    }
-
-    /// Changes the wire.
-    pub(super) fn plug_in(&mut self, wire: Box<dyn Wire>) {
-        self.wire = wire;
-        self.pausing = false;
+        self.wire.announce_pause(false);
     }
 
     /// Whether there is a link.
@@ -262,6 +251,7 @@ impl Engine {
 
     fn receive(&mut self, now: Duration) -> bool {
         let Self { wire, shared, rx, .. } = self;
+        rx.blocked = false;
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
         rx.finish(shared);
         let missed = wire.take_missed();
@@ -270,11 +260,6 @@ impl Engine {
             shared.tally.touch();
             shared.truth.arrived += missed;
             shared.truth.missed += missed;
-        }
-        // The wire holds the FIFO, so it knows when a pause frame is due.
-        if self.tx.send_pause() != self.pausing {
-            self.pausing = !self.pausing;
-            wire.announce_pause(self.pausing);
         }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
@@ -302,5 +287,6 @@ impl Engine {
         self.rx.set_up(&self.shared, |old| RxPlan::decode(&regs, &windows, old));
         self.tx.set_up(&mut self.shared, TxPlan::decode(&regs, &windows));
         self.shared.windows = windows;
+        self.wire.announce_pause(self.tx.send_pause());
     }
 }

@@ -165,7 +165,7 @@ impl SimNic {
 
     /// Puts another wire in place of the present one.
     pub fn attach(&self, wire: Box<dyn Wire>) {
-        self.device.engine().plug_in(wire);
+        self.device.engine().wire = wire;
     }
 
     /// The far end of the wire `probe`.

@@ -49,6 +49,8 @@ pub(super) struct RxPath {
     place: [u8; QUEUES],
     /// For frames that are not stored as they came.
     scratch: Vec<u8>,
+    /// A frame waits for a descriptor.
+    pub(super) blocked: bool,
 }
 
 /// What the filters say.
@@ -71,6 +73,7 @@ impl Default for RxPath {
             queues: Vec::new(),
             place: [0; QUEUES],
             scratch: Vec::new(),
+            blocked: false,
         }
     }
 }
@@ -159,11 +162,12 @@ impl RxPath {
         };
         let slot = self.queues.get(target.queue).map_or(0, |q| q.setup.common.slot);
         match done {
-            Delivery::Wait => return false,
+            Delivery::Wait => {
+                self.blocked = true;
+                return false;
+            }
             Delivery::Stored => {
-                // QBRC counts what is stored: the CRC only when it is not stripped.
-                let crc = if self.plan.strip_crc { 0 } else { 4 };
-                shared.tally.rx.queue(slot, len + crc);
+                shared.tally.rx.queue(slot, len);
                 shared.truth.delivered += 1;
                 shared.truth.delivered_bytes += len as u64;
             }

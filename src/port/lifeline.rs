@@ -38,4 +38,9 @@ impl Lifeline {
         state.running = false;
         state.custody.clear();
     }
+
+    /// Whether the device may still do DMA.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).running
+    }
 }

@@ -13,7 +13,7 @@ use crate::mem::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping};
 /// Distance of two windows.
 const WINDOW_SHIFT: u32 = 22;
 /// Windows there are. A power of two.
-const WINDOWS: usize = 1 << 15;
+const WINDOWS: usize = 1 << 14;
 /// Device address of window 0: beyond 32 bits, so that a lost upper half is noticed.
 const BASE: u64 = 0x52 << 32;
 /// Odd, so that multiplying by it permutes the windows.

@@ -108,12 +108,12 @@ impl Side {
         }
     }
 
-    /// It went through a queue that counts into `slot`.
+    /// It went through a queue that counts into `slot`, as `octets` bytes.
     #[inline(always)]
-    pub(super) fn queue(&mut self, slot: u8, len: usize) {
+    pub(super) fn queue(&mut self, slot: u8, octets: usize) {
         let s = &mut self.by_slot[usize::from(slot) % SLOTS];
         s.frames += 1;
-        s.octets += len as u64 + 4;
+        s.octets += octets as u64;
         self.touched |= 1 << (slot % SLOTS as u8);
     }
 
@@ -180,9 +180,10 @@ impl Tally {
         regs.count::<PRC1023>(0, rx.bins[4]);
         regs.count::<PRC1522>(0, rx.bins[5]);
         let tx = &self.tx;
-        regs.count::<GPTC>(0, tx.frames);
-        regs.count_wide::<GOTCL>(0, tx.octets);
-        regs.count::<TPT>(0, tx.frames);
+        // The pause frames that the MAC makes up are in these: 64 bytes each.
+        regs.count::<GPTC>(0, tx.frames + self.pauses.0);
+        regs.count_wide::<GOTCL>(0, tx.octets + self.pauses.0 * 64);
+        regs.count::<TPT>(0, tx.frames + self.pauses.0);
         regs.count::<TXDGPC>(0, tx.frames);
         regs.count_wide::<TXDGBCL>(0, tx.octets);
         regs.count::<MPTC>(0, tx.multicast);
@@ -240,6 +241,7 @@ mod tests {
         frame[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 1]);
         tally.tx.frame(&frame);
         tally.rx.queue(3, 60);
+        tally.pauses.0 = 1;
         tally.rx.drop(5);
         tally.missed = 2;
         tally.touch();
@@ -248,10 +250,10 @@ mod tests {
         let read = |offset| regs.read(offset);
         assert_eq!(read(GPRC::META.offset), 4, "MPC's are in GPRC");
         assert_eq!((read(PRC64::META.offset), read(BPRC::META.offset)), (2, 1));
-        assert_eq!((read(GPTC::META.offset), read(MPTC::META.offset)), (1, 1));
+        assert_eq!((read(GPTC::META.offset), read(MPTC::META.offset)), (2, 1));
         assert_eq!(read(GORCL::META.offset), 128);
         assert_eq!(read(QPRC::META.offset_of(3)), 1);
-        assert_eq!(read(QBRC_L::META.offset_of(3)), 64);
+        assert_eq!(read(QBRC_L::META.offset_of(3)), 60);
         assert_eq!(read(QPRDC::META.offset_of(5)), 1);
         assert_eq!(read(MPC::META.offset), 2);
     }

@@ -253,7 +253,12 @@ impl Device {
         self.regs.poke(later.offset, old & !later.clear | later.set);
         match later.effect {
             Effect::None => {}
-            Effect::DataPath => self.changed(),
+            Effect::DataPath => {
+                // At once: a queue that is disabled and enabled again starts anew, even if no
+                // step came in between.
+                self.changed();
+                engine.refresh(self.generation.load(Ordering::Relaxed));
+            }
             Effect::Autoload => {
                 self.load_mac(slow);
                 self.changed();

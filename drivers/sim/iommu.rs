@@ -176,7 +176,7 @@ impl DmaMap for SimIommu {
             return Err(Error::config(
                 "memory of one software NIC",
                 format!("{} MiB", target.mapping().len() >> 20),
-                format!("{} MiB", WINDOWS * CHUNK >> 20),
+                format!("{} MiB", (WINDOWS * CHUNK) >> 20),
             ));
         }
         let mut taken = vec![false; WINDOWS];
@@ -199,7 +199,7 @@ impl DmaMap for SimIommu {
             return Err(Error::config(
                 "memory of one software NIC",
                 format!("{} MiB more", target.mapping().len() >> 20),
-                format!("{} MiB in all", WINDOWS * CHUNK >> 20),
+                format!("{} MiB in all", (WINDOWS * CHUNK) >> 20),
             ));
         }
         state.live.push(Arc::new(Mapped { target, iovas: iovas.clone() }));

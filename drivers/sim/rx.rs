@@ -115,7 +115,7 @@ impl RxPath {
     pub(super) fn accept(&mut self, shared: &mut Shared, frame: &[u8]) -> bool {
         let mut extra = 0;
         if shared.chaos.any() {
-            match self.hurt(shared, frame.len()) {
+            match self.hurt(shared, frame) {
                 Hurt::None => {}
                 Hurt::Gone => return true,
                 Hurt::Marked => extra = RXE,
@@ -127,13 +127,9 @@ impl RxPath {
             return self.bad_length(shared, frame);
         }
         let Some(passed) = self.filter(frame, tag) else {
-            shared.tally.total.0 += 1;
-            shared.tally.total.1 += len as u64 + 4;
-            shared.tally.good.0 += 1;
-            shared.tally.good.1 += len as u64 + 4;
+            shared.tally.filtered.add(frame);
             shared.tally.touch();
             shared.truth.arrived += 1;
-            shared.truth.filtered += 1;
             return true;
         };
         let parsed = packet::parse(frame);
@@ -167,20 +163,17 @@ impl RxPath {
                 return false;
             }
             Delivery::Stored => {
-                shared.tally.rx.queue(slot, len);
+                // QBRC counts what is stored: the CRC only when it is not stripped.
+                let crc = if self.plan.strip_crc { 0 } else { 4 };
+                shared.tally.rx.queue(slot, len + crc);
                 shared.truth.delivered += 1;
                 shared.truth.delivered_bytes += len as u64;
             }
             Delivery::Dropped => {
                 shared.tally.rx.drop(slot);
-                shared.truth.no_descriptor += 1;
             }
         }
         let tally = &mut shared.tally;
-        tally.total.0 += 1;
-        tally.total.1 += len as u64 + 4;
-        tally.good.0 += 1;
-        tally.good.1 += len as u64 + 4;
         tally.checksum_errors += u64::from(w1 & (L4E | IPE) != 0);
         tally.rx.frame(frame);
         tally.touch();
@@ -190,7 +183,7 @@ impl RxPath {
 
     /// The seeded misfortunes that befall a frame before the MAC has it.
     #[cold]
-    fn hurt(&self, shared: &mut Shared, len: usize) -> Hurt {
+    fn hurt(&self, shared: &mut Shared, frame: &[u8]) -> Hurt {
         if shared.chaos.strikes(Inject::Removal) {
             shared.removal = true;
         }
@@ -198,20 +191,16 @@ impl RxPath {
             shared.tally.missed += 1;
             shared.tally.touch();
             shared.truth.arrived += 1;
-            shared.truth.missed += 1;
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Damage) {
             if self.plan.fctrl.store_bad {
-                shared.tally.crc_errors += 1;
+                shared.tally.delivered_bad += 1;
                 return Hurt::Marked;
             }
-            shared.tally.crc_errors += 1;
-            shared.tally.total.0 += 1;
-            shared.tally.total.1 += len as u64 + 4;
+            shared.tally.damaged.add(frame);
             shared.tally.touch();
             shared.truth.arrived += 1;
-            shared.truth.damaged += 1;
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Rxe) { Hurt::Marked } else { Hurt::None }
@@ -220,16 +209,13 @@ impl RxPath {
     #[cold]
     fn bad_length(&self, shared: &mut Shared, frame: &[u8]) -> bool {
         let tally = &mut shared.tally;
-        tally.total.0 += 1;
-        tally.total.1 += frame.len() as u64 + 4;
         if frame.len() < SHORTEST {
-            tally.short += 1;
+            tally.short.add(frame);
         } else {
-            tally.long += 1;
+            tally.long.add(frame);
         }
         tally.touch();
         shared.truth.arrived += 1;
-        shared.truth.bad_length += 1;
         true
     }
 

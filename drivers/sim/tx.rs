@@ -160,8 +160,6 @@ impl Sender<'_> {
             Sent::Lost => shared.truth.lost_on_wire += 1,
             Sent::Yes => {}
         }
-        shared.truth.sent += 1;
-        shared.truth.sent_bytes += frame.len() as u64;
         shared.tally.tx.frame(frame);
         shared.tally.tx.queue(slot, frame.len() + CRC);
         shared.tally.touch();
@@ -255,8 +253,6 @@ impl TxQueue {
                         shared.tally.tx.frame(&claim);
                         drop(claim);
                         shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-                        shared.truth.sent += 1;
-                        shared.truth.sent_bytes += len as u64;
                         shared.tally.tx.queue(self.setup.slot, len + CRC);
                         shared.tally.touch();
                         if shared.traced {

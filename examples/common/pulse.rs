@@ -196,7 +196,8 @@ impl Pulse {
         self.word.fetch_add(TICK, Ordering::Relaxed);
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// The sum of what the workers showed last.
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut sum = Snapshot::default();
         for place in &self.board {
             sum.add(&place.lock().unwrap_or_else(PoisonError::into_inner));

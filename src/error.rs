@@ -210,8 +210,8 @@ impl fmt::Display for Error {
             ),
             Error::Busy { addr } => write!(
                 f,
-                "{addr} is in use by another process; stop that one first (its lock is on the \
-                 device's resource0 file)"
+                "{addr} is in use by another process; stop that one first (a PCI device's lock is \
+                 on its resource0 file)"
             ),
             Error::Permission { what, fix } => write!(f, "no permission to {what}; {fix}"),
             Error::Lockdown { what } => write!(

@@ -11,6 +11,8 @@ pub mod pci;
 pub mod poll;
 pub mod pool;
 pub mod port;
+pub(crate) mod tap;
+pub mod uio;
 
 pub use error::{Error, Result};
 pub use pool::{Batch, Mbuf, Mempool, PoolCache};

@@ -1,5 +1,66 @@
-//! A software 82599.
+//! A software 82599, register by register, so that everything here runs with no NIC at all.
+//!
+//! The model knows the chip's register table and descriptor layouts and nothing of the driver. It
+//! touches memory through one door only: its own address map, then the owner word of the buffer.
+//! What a driver does wrong comes out as a [`Fault`] with queue, descriptor and address, and with
+//! `lawyer=on` as a [`Violation`] of the datasheet's order.
+//!
+//! A software NIC is named by a string, `sim:82599?key=value&key=value`:
+//!
+//! | key | values | default |
+//! |---|---|---|
+//! | `wire` | `none`, `loopback`, `sink`, `cable:NAME`, `tap:IFNAME`, `pcap:in=FILE,out=FILE`, `gen:...` | `none` |
+//! | `mac` | the address in its EEPROM | one of its own |
+//! | `drive` | `inline` (bursts run it), `thread` (one background thread), `step` (tests do) | `inline` |
+//! | `seed` | of everything random | 1 |
+//! | `faults` | `name[@probability],...`, see [`Inject`] | none |
+//! | `lawyer` | `on`, `off` | `off` |
+//! | `trace` | events kept | 0 |
 
 #![forbid(unsafe_code)]
 
+mod bar;
+mod device;
+mod drive;
+mod eeprom;
+mod engine;
+mod fault;
+mod iommu;
+mod lawyer;
+mod link;
+mod nic;
+mod offload;
+mod packet;
+mod port;
+mod regs;
+mod reset;
+mod rss;
+mod rx;
+mod setup;
+mod spec;
+mod stats;
+mod trace;
+mod tx;
 pub mod wire;
+
+pub use bar::{SimBar, SimDoorbell, SimHost};
+pub use drive::Drive;
+pub use fault::{Fault, FaultKind, FaultPlan, Inject, QueueId};
+pub use iommu::SimIommu;
+pub use lawyer::{Rule, Violation};
+pub use nic::SimNic;
+pub use spec::SimConfig;
+pub use stats::Truth;
+pub use trace::{Event, Traced};
+
+use crate::error::Result;
+use crate::port::Port;
+
+/// Opens a software NIC by its string.
+///
+/// # Errors
+/// [`BadAddress`](crate::Error::BadAddress) or [`Config`](crate::Error::Config) for a bad string;
+/// whatever opening its wire met.
+pub fn open(spec: &str) -> Result<Port> {
+    SimNic::new(&SimConfig::parse(spec)?)?.open_port()
+}

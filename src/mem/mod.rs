@@ -6,13 +6,16 @@
 
 mod backing;
 mod chunk;
+mod physical;
 mod ring;
 mod slots;
 mod space;
 
-pub use backing::{Backing, Mapping};
+pub(crate) use backing::try_lock;
+pub use backing::{Backing, Mapping, clean_stale};
 pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool, split_id};
-pub use ring::RingMem;
+pub use physical::PhysicalMap;
+pub use ring::{RingBlock, RingMem};
 pub(crate) use slots::Lent;
 pub use slots::{ClaimError, Geometry, RxClaim, SlotMem, TxClaim};
 pub use space::{DmaMap, DmaSpace, DmaTarget};

@@ -39,6 +39,11 @@ pub trait DmaMap: Send + Sync + fmt::Debug {
     /// Where descriptor rings for this device should come from.
     fn ring_backing(&self) -> Backing;
 
+    /// NUMA node that the device is attached to, when known: where its rings should be.
+    fn node(&self) -> Option<u32> {
+        None
+    }
+
     /// Refuses backings that this device cannot reach, before memory is taken.
     ///
     /// # Errors
@@ -113,7 +118,7 @@ impl DmaSpace {
             places.push((at, usize::from(*n) * 2));
             at += bytes;
         }
-        let mapping = Mapping::new(&self.map.ring_backing(), at, None)?;
+        let mapping = self.near(at)?;
         self.map.accepts(&mapping)?;
         let block = RingBlock::new(mapping);
         let iovas = self.map.map(DmaTarget::Rings(block.clone()))?;
@@ -124,5 +129,17 @@ impl DmaSpace {
                 RingMem::new(block.clone(), at / 8, words, iova)
             })
             .collect())
+    }
+
+    /// Memory for rings: on the device's node if that can be, else anywhere.
+    fn near(&self, len: usize) -> Result<Mapping> {
+        let backing = self.map.ring_backing();
+        match (Mapping::new(&backing, len, self.map.node()), self.map.node()) {
+            (Err(why), Some(node)) => {
+                tracing::warn!(%why, node, "descriptor rings may be far from the device");
+                Mapping::new(&backing, len, None)
+            }
+            (result, _) => result,
+        }
     }
 }

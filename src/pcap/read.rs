@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::{
@@ -253,6 +253,21 @@ impl<R: Read> Reader<R> {
     fn fail(&mut self, offset: u64, why: String) -> Error {
         self.broken = Some((offset, why.clone()));
         self.capture(offset, why)
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Goes back to the first frame, also after an error.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn rewind(&mut self) -> Result<()> {
+        let first = FILE_HEADER as u64;
+        self.source
+            .seek(SeekFrom::Start(first))
+            .map_err(|e| Error::io("rewind the capture", &self.path, e))?;
+        (self.start, self.end, self.offset, self.broken) = (0, 0, first, None);
+        Ok(())
     }
 }
 

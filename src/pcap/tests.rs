@@ -220,6 +220,22 @@ fn limits_of_the_writer() {
 }
 
 #[test]
+fn rewinding_starts_over_even_after_an_error() {
+    let mut bytes = capture(false, false, 1, &some_frames());
+    bytes.pop();
+    let mut reader = Reader::new(Cursor::new(&bytes), "again").unwrap();
+    for _ in 0..3 {
+        let mut frames = 0;
+        while let Ok(Some(_)) = reader.next() {
+            frames += 1;
+        }
+        assert!(frames == 3 && reader.next().is_err());
+        reader.rewind().unwrap();
+        assert_eq!(reader.offset(), 24);
+    }
+}
+
+#[test]
 fn missing_files_and_directories_are_io_errors() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Reader::open(dir.path().join("none")), Err(Error::Io { .. })));

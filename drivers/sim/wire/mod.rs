@@ -11,10 +11,12 @@ mod cable;
 mod generator;
 mod options;
 mod pcap;
+mod probe;
 mod tap;
 
 pub use basic::{Loopback, NoWire, Sink};
 pub use options::Options;
+pub use probe::{Probe, ProbeWire};
 
 use crate::error::{Error, Result};
 

@@ -1,0 +1,17 @@
+//! Registers that X540 and X550 have elsewhere or in addition (Intel's public drivers).
+
+crate::registers! {
+    /// What X540 and X550 add to or move in the 82599's table.
+    pub table X550;
+
+    /// EEPROM control of the X550EM_a (X553).
+    EEC_A @ 0x15FF8, Rw, reset 0, "8.2.3.2.1 (X550EM_a)" { PRES = 8, AUTO_RD = 9 }
+    /// Software semaphore of the X550EM_a.
+    SWSM_A @ 0x15F70, Rw, reset 0, "8.2.3.4 (X550EM_a)" { SMBI = 0, SWESMBI = 1 }
+    /// Firmware semaphore of the X550EM_a.
+    FWSM_A @ 0x15F74, Rw, reset 0, "8.2.3.4 (X550EM_a)" { FW_MODE = 1..=3, FW_VAL = 15 }
+    /// Shared-resource semaphore of the X550EM_a.
+    SW_FW_SYNC_A @ 0x15F78, Rw, reset 0, "8.2.3.4 (X550EM_a)" { REGSMP = 31 }
+    /// RSS redirection entries 128 to 511 of the X550.
+    ERETA[96; 4] @ 0x0EE80, Rw, reset 0, "8.2.3.7.15 (X550)"
+}

@@ -1,0 +1,300 @@
+//! The data path's hub: who moves frames between rings and the wire, one step at a time.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
+use super::iommu::{SimIommu, Windows};
+use super::lawyer::{Lawyer, Rule};
+use super::regs::RegFile;
+use super::rx::RxPath;
+use super::setup::{RxPlan, TxPlan};
+use super::stats::{Tally, Truth};
+use super::trace::{Event, Trace};
+use super::tx::TxPath;
+use super::wire::Wire;
+use crate::drivers::ixgbe::regs::STATUS;
+use crate::mmio::Register;
+
+/// Frames received, and descriptors fetched per transmit queue, in one step at most.
+pub(super) const BATCH: usize = 64;
+
+/// Faults kept; a broken driver repeats itself.
+const KEPT: usize = 1000;
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(super) struct FaultLog {
+    all: Vec<Fault>,
+    /// How many of them were reported.
+    reported: usize,
+}
+
+impl FaultLog {
+    #[cold]
+    pub(super) fn push(&mut self, fault: Fault) {
+        tracing::debug!(%fault, "the software NIC met a fault");
+        if self.all.len() < KEPT {
+            self.all.push(fault);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Fault> {
+        self.all.clone()
+    }
+
+    /// The first fault that nobody has been told of, and how many others there are like it.
+    pub(super) fn take_unreported(&mut self) -> Option<(Fault, usize)> {
+        let new = self.all.get(self.reported..).unwrap_or_default();
+        let first = new.first().cloned()?;
+        let others = new.len() - 1;
+        self.reported = self.all.len();
+        Some((first, others))
+    }
+}
+
+/// The misbehaviours to show, and the dice.
+#[derive(Debug)]
+pub(super) struct Chaos {
+    plan: FaultPlan,
+    any: bool,
+    random: Random,
+}
+
+impl Chaos {
+    pub(super) fn new(plan: FaultPlan, seed: u64) -> Self {
+        Self { any: plan.any(), plan, random: Random::new(seed) }
+    }
+
+    pub(super) fn set(&mut self, inject: Inject, probability: f64) {
+        self.plan.set(inject, probability);
+        self.any = self.plan.any();
+    }
+
+    /// Whether any is on.
+    #[inline(always)]
+    pub(super) fn any(&self) -> bool {
+        self.any
+    }
+
+    pub(super) fn has(&self, inject: Inject) -> bool {
+        self.plan.has(inject)
+    }
+
+    /// Whether write-backs are held.
+    #[inline(always)]
+    pub(super) fn holds(&self) -> bool {
+        self.any && self.plan.has(Inject::Late)
+    }
+
+    pub(super) fn strikes(&mut self, inject: Inject) -> bool {
+        self.plan.strikes(inject, &mut self.random)
+    }
+
+    pub(super) fn below(&mut self, n: u32) -> u32 {
+        self.random.below(n.max(1))
+    }
+}
+
+/// What both directions use.
+pub(super) struct Shared {
+    pub(super) regs: Arc<RegFile>,
+    pub(super) windows: Windows,
+    pub(super) tally: Tally,
+    pub(super) truth: Truth,
+    pub(super) log: FaultLog,
+    pub(super) chaos: Chaos,
+    /// Whether descriptors are traced.
+    pub(super) traced: bool,
+    pub(super) trace: Arc<Mutex<Trace>>,
+    /// Records descriptors that break the format, when that is asked for.
+    pub(super) lawyer: Option<Lawyer>,
+    /// The card was pulled in this step.
+    pub(super) removal: bool,
+    now: Duration,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("truth", &self.truth).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    #[cold]
+    pub(super) fn note(&self, event: Event) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now, event);
+    }
+
+    #[cold]
+    pub(super) fn breach(&mut self, rule: Rule, offset: u32, value: u32) {
+        if let Some(lawyer) = &mut self.lawyer {
+            lawyer.record(rule, offset, value);
+        }
+    }
+}
+
+/// Which directions a step moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the wire to memory; and the other way when frames were left over there.
+    Rx,
+    /// From memory to the wire.
+    Tx,
+    /// Both.
+    Both,
+}
+
+/// The data path of one NIC.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) wire: Box<dyn Wire>,
+    pub(super) shared: Shared,
+    rx: RxPath,
+    tx: TxPath,
+    iommu: Arc<SimIommu>,
+    /// Generations of the registers and of the address map that the settings are from.
+    seen: (u32, u32),
+    /// PCI Command bit 2.
+    pub(super) bus_master: bool,
+    /// Somebody cleared that bit behind the driver's back.
+    pub(super) master_lost: bool,
+    /// The link is being negotiated.
+    pub(super) training: bool,
+    /// STATUS.GIO_MASTER: the driver has not asked for master disable.
+    master_enabled: bool,
+    /// Steps for which the link stays down by chance.
+    flap: u32,
+    /// Link forced down by a test.
+    pub(super) unplugged: bool,
+    /// We told the wire to hold the peer.
+    pausing: bool,
+}
+
+impl Engine {
+    pub(super) fn new(
+        wire: Box<dyn Wire>,
+        regs: Arc<RegFile>,
+        iommu: Arc<SimIommu>,
+        chaos: Chaos,
+        trace: Option<Arc<Mutex<Trace>>>,
+        lawyer: bool,
+    ) -> Self {
+        let shared = Shared {
+            regs,
+            windows: Windows::default(),
+            tally: Tally::default(),
+            truth: Truth::default(),
+            log: FaultLog::default(),
+            chaos,
+            traced: trace.is_some(),
+            trace: trace.unwrap_or_default(),
+            lawyer: lawyer.then(Lawyer::default),
+            removal: false,
+            now: Duration::ZERO,
+        };
+        Self {
+            wire,
+            shared,
+            rx: RxPath::default(),
+            tx: TxPath::default(),
+            iommu,
+            seen: (0, 0),
+            bus_master: false,
+            master_lost: false,
+            training: true,
+            master_enabled: true,
+            flap: 0,
+            unplugged: false,
+            pausing: false,
+        }
+    }
+
+    /// Forgets all queues, as a reset does.
+    pub(super) fn reset(&mut self) {
+        self.rx = RxPath::default();
+        self.tx = TxPath::default();
+        self.seen = (0, 0);
+        if std::mem::take(&mut self.pausing) {
+            self.wire.announce_pause(false);
+        }
+    }
+
+    /// Whether there is a link.
+    pub(super) fn link_up(&self) -> bool {
+        !self.training && !self.unplugged && self.flap == 0 && self.wire.link_up()
+    }
+
+    /// Moves a batch. Returns whether anything moved.
+    pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
+        let seen = (generation, self.iommu.generation());
+        if self.seen != seen {
+            self.set_up(seen);
+        }
+        self.shared.now = now;
+        if self.shared.chaos.any() {
+            self.flap = self.flap.saturating_sub(1);
+            if self.flap == 0 && self.shared.chaos.strikes(Inject::Flap) {
+                self.flap = 1 + self.shared.chaos.below(50);
+            }
+        }
+        if self.training || self.unplugged || self.flap > 0 || !self.master_enabled {
+            return false;
+        }
+        let master = self.bus_master;
+        let mut moved = false;
+        if self.tx.is_on() && (way != Way::Rx || self.tx.left_over) {
+            moved |= self.tx.step(&mut self.shared, &mut *self.wire, now, master);
+        }
+        if self.rx.is_on() && way != Way::Tx && master {
+            moved |= self.receive(now);
+        }
+        self.shared.tally.flush(&self.shared.regs);
+        moved
+    }
+
+    fn receive(&mut self, now: Duration) -> bool {
+        let Self { wire, shared, rx, .. } = self;
+        rx.blocked = false;
+        let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
+        rx.finish(shared);
+        let missed = wire.take_missed();
+        if missed > 0 {
+            shared.tally.missed += missed;
+            shared.tally.touch();
+            shared.truth.arrived += missed;
+            shared.truth.missed += missed;
+        }
+        if self.tx.send_pause() && rx.blocked != self.pausing {
+            self.pausing = rx.blocked;
+            wire.announce_pause(rx.blocked);
+        }
+        let pauses = wire.take_pauses();
+        if pauses != (0, 0) {
+            shared.tally.pauses.0 += pauses.0;
+            shared.tally.pauses.1 += pauses.1;
+            shared.tally.touch();
+        }
+        if let Some(error) = wire.take_error() {
+            let what = FaultKind::Wire(error.to_string());
+            shared.log.push(Fault { queue: None, descriptor: None, address: None, what });
+        }
+        taken > 0
+    }
+
+    #[cold]
+    fn set_up(&mut self, seen: (u32, u32)) {
+        if self.seen.1 != seen.1 {
+            self.shared.windows = self.iommu.windows();
+        }
+        self.seen = seen;
+        let Shared { regs, .. } = &self.shared;
+        let regs = regs.clone();
+        self.master_enabled = regs.get::<STATUS>(0).has(STATUS::GIO_MASTER);
+        let windows = std::mem::take(&mut self.shared.windows);
+        self.rx.set_up(&self.shared, |old| RxPlan::decode(&regs, &windows, old));
+        self.tx.set_up(&mut self.shared, TxPlan::decode(&regs, &windows));
+        self.shared.windows = windows;
+    }
+}

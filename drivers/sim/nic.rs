@@ -1,0 +1,190 @@
+//! The handle that tests hold beside the port.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use super::bar::{SimBar, SimHost};
+use super::device::Device;
+use super::drive::{self, Drive};
+use super::fault::{Fault, Inject};
+use super::iommu::SimIommu;
+use super::lawyer::Violation;
+use super::spec::SimConfig;
+use super::stats::Truth;
+use super::trace::Traced;
+use super::wire::{self, Probe, Wire, WireContext};
+use crate::error::{Error, Result};
+use crate::port::MacAddr;
+
+/// One software NIC. Clones name the same one; it exists until the last handle, register handle
+/// and doorbell are gone.
+#[derive(Clone)]
+pub struct SimNic {
+    device: Arc<Device>,
+    probe: Probe,
+}
+
+impl fmt::Debug for SimNic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimNic({:?})", self.device)
+    }
+}
+
+/// What one step of a stepped NIC takes on its clock.
+const STEP: Duration = Duration::from_micros(1);
+
+/// An address of this process's own, locally administered.
+fn own_mac() -> MacAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    MacAddr([0x02, 0x82, 0x59, 0x90, high, low])
+}
+
+impl SimNic {
+    /// A NIC, powered on and idle, on the wire that `config` names. The wire `probe` leads to
+    /// [`inject_frame`](Self::inject_frame) and [`take_sent`](Self::take_sent).
+    ///
+    /// # Errors
+    /// Whatever opening the wire met.
+    pub fn new(config: &SimConfig) -> Result<Self> {
+        let probe = Probe::default();
+        let wire = if config.wire == "probe" {
+            Box::new(probe.wire())
+        } else {
+            let virtual_time = config.drive == Drive::Step;
+            let ctx = WireContext { nic: &config.name, seed: config.seed, virtual_time };
+            wire::open(&config.wire, &ctx)?
+        };
+        let mac = config.mac.unwrap_or_else(own_mac);
+        let device = Device::new(config, mac, wire);
+        if config.drive == Drive::Thread {
+            drive::adopt(&device).map_err(|source| Error::Io {
+                what: "start the thread that runs software NICs".to_owned(),
+                path: None,
+                source,
+            })?;
+        }
+        Ok(Self { device, probe })
+    }
+
+    /// Its registers.
+    pub fn bar(&self) -> SimBar {
+        SimBar(self.device.clone())
+    }
+
+    /// The slot it sits in.
+    pub fn host(&self) -> SimHost {
+        SimHost(self.device.clone())
+    }
+
+    /// Its view of memory.
+    pub fn iommu(&self) -> Arc<SimIommu> {
+        self.device.iommu.clone()
+    }
+
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    pub(super) fn shared(&self) -> Arc<Device> {
+        self.device.clone()
+    }
+
+    /// Moves at most one batch each way and lets a microsecond pass on a stepped NIC's clock.
+    /// Returns whether anything moved.
+    pub fn step(&self) -> bool {
+        if self.device.drive == Drive::Step {
+            self.device.clock.advance(STEP);
+        }
+        self.device.try_step()
+    }
+
+    /// Steps until nothing has moved for a while, or `most` steps were made. Returns how many.
+    pub fn step_until_idle(&self, most: usize) -> usize {
+        let mut idle = 0;
+        for n in 0..most {
+            idle = if self.step() { 0 } else { idle + 1 };
+            if idle == 16 {
+                return n + 1;
+            }
+        }
+        most
+    }
+
+    /// Time on its clock.
+    pub fn now(&self) -> Duration {
+        self.device.clock.now()
+    }
+
+    /// Lets time pass on its clock.
+    pub fn advance(&self, by: Duration) {
+        self.device.clock.advance(by);
+    }
+
+    /// Every fault found so far.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.device.engine().shared.log.all()
+    }
+
+    /// Every breach of the datasheet's order so far; empty without `lawyer=on`.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.device.violations()
+    }
+
+    /// The last events; empty without `trace=N`.
+    pub fn trace(&self) -> Vec<Traced> {
+        self.device.traced()
+    }
+
+    /// Makes a misbehaviour strike with this probability from now on; 0 ends it.
+    pub fn inject(&self, inject: Inject, probability: f64) {
+        self.device.engine().shared.chaos.set(inject, probability);
+    }
+
+    /// Pulls the card: every read is all ones from now on, and no DMA happens any more.
+    pub fn unplug(&self) {
+        self.device.unplug();
+    }
+
+    /// Plugs the cable in or out.
+    pub fn set_link(&self, up: bool) {
+        self.device.engine().unplugged = !up;
+    }
+
+    /// Clears PCI bus mastering behind the driver's back.
+    pub fn lose_bus_master(&self) {
+        self.device.lose_bus_master();
+    }
+
+    /// Spoils a word of the EEPROM.
+    pub fn corrupt_eeprom(&self, word: u32) {
+        self.device.slow().eeprom.corrupt(word);
+    }
+
+    /// Puts another wire in place of the present one.
+    pub fn attach(&self, wire: Box<dyn Wire>) {
+        self.device.engine().wire = wire;
+    }
+
+    /// The far end of the wire `probe`.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// Puts a frame on the wire `probe`, towards the NIC.
+    pub fn inject_frame(&self, frame: &[u8]) {
+        self.probe.inject(frame);
+    }
+
+    /// What the NIC has put on the wire `probe` since the last call.
+    pub fn take_sent(&self) -> Vec<Vec<u8>> {
+        self.probe.take_sent()
+    }
+
+    /// What really happened to every frame.
+    pub fn truth(&self) -> Truth {
+        self.device.engine().shared.truth
+    }
+}

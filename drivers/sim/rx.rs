@@ -1,0 +1,548 @@
+//! The receive engine: MAC, filters, queue choice, DMA and write-back (82599 datasheet 7.1).
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use super::engine::Shared;
+use super::fault::{Fault, FaultKind, Inject, QueueId};
+use super::iommu::Place;
+use super::packet::{self, Check, Parsed, ptype};
+use super::setup::{Ring, RxPlan, RxSetup};
+use super::trace::Event;
+use crate::drivers::intel::RxDesc;
+use crate::drivers::ixgbe::regs::MRQC;
+use crate::mem::DmaTarget;
+use crate::mmio::Register;
+
+/// Shortest frame without CRC.
+const SHORTEST: usize = 60;
+/// Queues of the chip.
+const QUEUES: usize = 128;
+
+/// Error bits of the write-back's second word (datasheet 7.1.6.2).
+const RXE: u64 = 1 << 29;
+const L4E: u64 = 1 << 30;
+const IPE: u64 = 1 << 31;
+/// Passed only the multicast hash.
+const PIF: u64 = 1 << 7;
+
+/// A queue at work.
+#[derive(Debug)]
+struct RxQueue {
+    setup: RxSetup,
+    ring: Option<Ring>,
+    head: u32,
+    tail: u32,
+    /// A fault has stopped it.
+    stopped: bool,
+    /// Write-backs that are held: index and both words.
+    held: VecDeque<(u32, u64, u64)>,
+    dirty: bool,
+}
+
+/// The receive path.
+#[derive(Debug)]
+pub(super) struct RxPath {
+    plan: RxPlan,
+    queues: Vec<RxQueue>,
+    /// By queue number: its place in `queues` plus one.
+    place: [u8; QUEUES],
+    /// For frames that are not stored as they came.
+    scratch: Vec<u8>,
+    /// A frame waits for a descriptor.
+    pub(super) blocked: bool,
+}
+
+/// What the filters say.
+struct Passed {
+    /// By the hash table only.
+    inexact: bool,
+}
+
+/// Where a frame goes.
+struct Target {
+    queue: usize,
+    rss_type: u64,
+    hash: u32,
+}
+
+impl Default for RxPath {
+    fn default() -> Self {
+        Self {
+            plan: RxPlan::default(),
+            queues: Vec::new(),
+            place: [0; QUEUES],
+            scratch: Vec::new(),
+            blocked: false,
+        }
+    }
+}
+
+impl RxPath {
+    /// Goes by new settings. Queues that stay enabled keep their place and their faults.
+    pub(super) fn set_up(&mut self, shared: &Shared, decode: impl FnOnce(RxPlan) -> RxPlan) {
+        let plan = decode(std::mem::take(&mut self.plan));
+        let mut old = std::mem::take(&mut self.queues);
+        self.place = [0; QUEUES];
+        for setup in &plan.queues {
+            let index = setup.common.index;
+            let known = old.iter().position(|q| q.setup.common.index == index);
+            let queue = match known.map(|at| old.swap_remove(at)) {
+                Some(q) => RxQueue { ring: setup.common.ring.clone(), setup: setup.clone(), ..q },
+                None => RxQueue {
+                    ring: setup.common.ring.clone(),
+                    head: shared.regs.peek(setup.common.head_offset),
+                    tail: 0,
+                    stopped: false,
+                    held: VecDeque::new(),
+                    dirty: false,
+                    setup: setup.clone(),
+                },
+            };
+            self.queues.push(queue);
+            self.place[usize::from(index) % QUEUES] = self.queues.len() as u8;
+        }
+        self.plan = plan;
+    }
+
+    /// Whether frames are taken from the wire at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.plan.on
+    }
+
+    /// Handles one frame. False: it stays in the FIFO.
+    #[inline]
+    pub(super) fn accept(&mut self, shared: &mut Shared, frame: &[u8]) -> bool {
+        let mut extra = 0;
+        if shared.chaos.any() {
+            match self.hurt(shared, frame.len()) {
+                Hurt::None => {}
+                Hurt::Gone => return true,
+                Hurt::Marked => extra = RXE,
+            }
+        }
+        let len = frame.len();
+        let tag = packet::vlan_tag(frame);
+        if len < SHORTEST || len > self.plan.longest + if tag.is_some() { 4 } else { 0 } {
+            return self.bad_length(shared, frame);
+        }
+        let Some(passed) = self.filter(frame, tag) else {
+            shared.tally.total.0 += 1;
+            shared.tally.total.1 += len as u64 + 4;
+            shared.tally.good.0 += 1;
+            shared.tally.good.1 += len as u64 + 4;
+            shared.tally.touch();
+            shared.truth.arrived += 1;
+            shared.truth.filtered += 1;
+            return true;
+        };
+        let parsed = packet::parse(frame);
+        let target = self.choose(frame, &parsed);
+        let stripped = match self.queues.get(target.queue) {
+            Some(q) => q.setup.strip_vlan && tag.is_some(),
+            None => false,
+        };
+        let mut w1 = RxDesc::DD | RxDesc::EOP | checks(&parsed) | extra;
+        if passed.inexact {
+            w1 |= PIF;
+        }
+        if let (true, Some(tag)) = (stripped, tag) {
+            w1 |= RxDesc::VP | u64::from(tag) << 48;
+        }
+        let hash = if self.plan.report_hash { target.hash } else { 0 };
+        let w0 = target.rss_type | u64::from(parsed.ptype) << 4 | u64::from(hash) << 32;
+        let done = if stripped || !self.plan.strip_crc {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            rebuild(&mut scratch, frame, stripped, !self.plan.strip_crc);
+            let done = self.deliver(shared, target.queue, &scratch, w0, w1);
+            self.scratch = scratch;
+            done
+        } else {
+            self.deliver(shared, target.queue, frame, w0, w1)
+        };
+        let slot = self.queues.get(target.queue).map_or(0, |q| q.setup.common.slot);
+        match done {
+            Delivery::Wait => {
+                self.blocked = true;
+                return false;
+            }
+            Delivery::Stored => {
+                shared.tally.rx.queue(slot, len);
+                shared.truth.delivered += 1;
+                shared.truth.delivered_bytes += len as u64;
+            }
+            Delivery::Dropped => {
+                shared.tally.rx.drop(slot);
+                shared.truth.no_descriptor += 1;
+            }
+        }
+        let tally = &mut shared.tally;
+        tally.total.0 += 1;
+        tally.total.1 += len as u64 + 4;
+        tally.good.0 += 1;
+        tally.good.1 += len as u64 + 4;
+        tally.checksum_errors += u64::from(w1 & (L4E | IPE) != 0);
+        tally.rx.frame(frame);
+        tally.touch();
+        shared.truth.arrived += 1;
+        true
+    }
+
+    /// The seeded misfortunes that befall a frame before the MAC has it.
+    #[cold]
+    fn hurt(&self, shared: &mut Shared, len: usize) -> Hurt {
+        if shared.chaos.strikes(Inject::Removal) {
+            shared.removal = true;
+        }
+        if shared.chaos.strikes(Inject::Overrun) {
+            shared.tally.missed += 1;
+            shared.tally.touch();
+            shared.truth.arrived += 1;
+            shared.truth.missed += 1;
+            return Hurt::Gone;
+        }
+        if shared.chaos.strikes(Inject::Damage) {
+            if self.plan.fctrl.store_bad {
+                shared.tally.crc_errors += 1;
+                return Hurt::Marked;
+            }
+            shared.tally.crc_errors += 1;
+            shared.tally.total.0 += 1;
+            shared.tally.total.1 += len as u64 + 4;
+            shared.tally.touch();
+            shared.truth.arrived += 1;
+            shared.truth.damaged += 1;
+            return Hurt::Gone;
+        }
+        if shared.chaos.strikes(Inject::Rxe) { Hurt::Marked } else { Hurt::None }
+    }
+
+    #[cold]
+    fn bad_length(&self, shared: &mut Shared, frame: &[u8]) -> bool {
+        let tally = &mut shared.tally;
+        tally.total.0 += 1;
+        tally.total.1 += frame.len() as u64 + 4;
+        if frame.len() < SHORTEST {
+            tally.short += 1;
+        } else {
+            tally.long += 1;
+        }
+        tally.touch();
+        shared.truth.arrived += 1;
+        shared.truth.bad_length += 1;
+        true
+    }
+
+    /// The address and VLAN filters (7.1.1.1).
+    #[inline]
+    fn filter(&self, frame: &[u8], tag: Option<u16>) -> Option<Passed> {
+        let plan = &self.plan;
+        if let (Some(vlans), Some(tag)) = (&plan.vlans, tag) {
+            let id = u32::from(tag & 0xfff);
+            if vlans.get((id / 32) as usize).is_none_or(|w| w >> (id % 32) & 1 == 0) {
+                return None;
+            }
+        }
+        let exact = Some(Passed { inexact: false });
+        let to: [u8; 6] = *frame.first_chunk()?;
+        if to[0] & 1 == 0 {
+            return if plan.fctrl.unicast || plan.macs.contains(&to) { exact } else { None };
+        }
+        if plan.fctrl.multicast || to == [0xff; 6] && plan.fctrl.broadcast {
+            return exact;
+        }
+        if plan.macs.contains(&to) {
+            return exact;
+        }
+        let hashed = plan.multicast.as_ref().is_some_and(|m| m.passes(to));
+        (hashed && to != [0xff; 6]).then_some(Passed { inexact: true })
+    }
+
+    /// The queue, by RSS (7.1.2.8). What is not hashed goes to queue 0.
+    #[inline]
+    fn choose(&self, frame: &[u8], parsed: &Parsed) -> Target {
+        let place =
+            |queue: u8| usize::from(self.place[usize::from(queue) % QUEUES]).wrapping_sub(1);
+        let unhashed = Target { queue: place(0), rss_type: 0, hash: 0 };
+        let Some(rss) = &self.plan.rss else { return unhashed };
+        let (v4, v6) = (parsed.ptype & ptype::IPV4 != 0, parsed.ptype & ptype::IPV6 != 0);
+        let tcp = parsed.ptype & ptype::TCP != 0;
+        let udp = parsed.ptype & ptype::UDP != 0;
+        let on = |field| rss.fields.has(field);
+        // RSS types of the write-back: datasheet 7.1.6.2, table of RSS types.
+        let (rss_type, ports) = match (v4, v6) {
+            (true, _) if tcp && on(MRQC::RSS_TCPIPV4) => (1, true),
+            (true, _) if udp && on(MRQC::RSS_UDPIPV4) => (7, true),
+            (true, _) if on(MRQC::RSS_IPV4) => (2, false),
+            (_, true) if tcp && on(MRQC::RSS_TCPIPV6) => (3, true),
+            (_, true) if udp && on(MRQC::RSS_UDPIPV6) => (8, true),
+            (_, true) if on(MRQC::RSS_IPV6) => (5, false),
+            _ => return unhashed,
+        };
+        let addresses = if v4 { 12..20 } else { 8..40 };
+        let ip = frame.get(parsed.l3..).unwrap_or_default();
+        let addresses = ip.get(addresses).unwrap_or_default();
+        let mut hash = rss.hash.update(0, 0, addresses);
+        if ports {
+            let ports = frame.get(parsed.l4..parsed.l4 + 4).unwrap_or_default();
+            hash = rss.hash.update(hash, addresses.len(), ports);
+        }
+        Target { queue: place(rss.table[(hash & 0x7f) as usize]), rss_type, hash }
+    }
+
+    /// Puts `data` into the queue's next descriptors.
+    #[inline]
+    fn deliver(
+        &mut self,
+        shared: &mut Shared,
+        queue: usize,
+        data: &[u8],
+        w0: u64,
+        w1: u64,
+    ) -> Delivery {
+        let Some(q) = self.queues.get_mut(queue) else { return Delivery::Dropped };
+        if q.stopped {
+            return Delivery::Dropped;
+        }
+        let buffer = q.setup.buffer.max(1) as usize;
+        let need = if data.len() <= buffer { 1 } else { data.len().div_ceil(buffer) as u32 };
+        if q.available() < need {
+            q.reload_tail(shared);
+            if q.stopped {
+                return Delivery::Dropped;
+            }
+            if q.available() < need {
+                let hopeless = q.ring.as_ref().is_some_and(|r| need >= r.size);
+                let drop = q.setup.drop || hopeless;
+                return if drop { Delivery::Dropped } else { Delivery::Wait };
+            }
+        }
+        match q.store(shared, data, buffer, w0, w1) {
+            Ok(()) => Delivery::Stored,
+            Err(fault) => {
+                q.stopped = true;
+                shared.log.push(fault);
+                Delivery::Dropped
+            }
+        }
+    }
+
+    /// Publishes heads and lets held write-backs go. Called at the end of each step.
+    pub(super) fn finish(&mut self, shared: &mut Shared) {
+        for q in &mut self.queues {
+            if !q.held.is_empty() {
+                q.release(shared);
+            }
+            if std::mem::take(&mut q.dirty) {
+                shared.regs.poke(q.setup.common.head_offset, q.head);
+            }
+        }
+    }
+}
+
+/// What a misfortune did to a frame.
+enum Hurt {
+    None,
+    Gone,
+    Marked,
+}
+
+/// What became of a frame at its queue.
+enum Delivery {
+    Stored,
+    Dropped,
+    Wait,
+}
+
+/// The checksum bits of the write-back.
+#[inline]
+fn checks(parsed: &Parsed) -> u64 {
+    let mut w1 = 0;
+    if parsed.ip != Check::None {
+        w1 |= RxDesc::IPCS;
+        if parsed.ip == Check::Bad {
+            w1 |= IPE;
+        }
+    }
+    if parsed.transport != Check::None {
+        w1 |= RxDesc::L4CS;
+        if parsed.ptype & ptype::UDP != 0 {
+            w1 |= RxDesc::UDPCS;
+        }
+        if parsed.transport == Check::Bad {
+            w1 |= L4E;
+        }
+    }
+    w1
+}
+
+/// The frame as it is stored: without its tag, with its CRC.
+#[cold]
+fn rebuild(scratch: &mut Vec<u8>, frame: &[u8], strip_vlan: bool, keep_crc: bool) {
+    scratch.clear();
+    let (head, rest) = frame.split_at(12.min(frame.len()));
+    scratch.extend_from_slice(head);
+    scratch.extend_from_slice(rest.get(if strip_vlan { 4 } else { 0 }..).unwrap_or_default());
+    if keep_crc {
+        scratch.extend_from_slice(&packet::crc32(frame).to_le_bytes());
+    }
+}
+
+impl RxQueue {
+    /// Descriptors that the device may fill, as far as it has seen the tail.
+    #[inline(always)]
+    fn available(&self) -> u32 {
+        let size = self.ring.as_ref().map_or(0, |r| r.size);
+        if self.tail >= self.head { self.tail - self.head } else { size + self.tail - self.head }
+    }
+
+    fn fault(&self, what: FaultKind, address: Option<u64>) -> Fault {
+        Fault {
+            queue: Some(QueueId::Rx(self.setup.common.index)),
+            descriptor: Some(self.head),
+            address,
+            what,
+        }
+    }
+
+    #[inline]
+    fn reload_tail(&mut self, shared: &mut Shared) {
+        let tail = shared.regs.peek(self.setup.common.tail_offset);
+        if tail == self.tail {
+            return;
+        }
+        let what = match &self.ring {
+            None => FaultKind::Unmapped,
+            Some(_) if self.setup.odd_type => {
+                FaultKind::NotModelled("a receive descriptor type other than advanced one-buffer")
+            }
+            Some(r) if tail >= r.size || self.head >= r.size => {
+                FaultKind::BadDescriptor("the tail or head lies beyond the ring")
+            }
+            Some(_) => {
+                self.tail = tail;
+                return;
+            }
+        };
+        self.stopped = true;
+        shared.log.push(self.fault(what, Some(self.setup.common.base)));
+    }
+
+    /// Writes a frame to memory and its descriptors back.
+    #[inline]
+    fn store(
+        &mut self,
+        shared: &mut Shared,
+        data: &[u8],
+        buffer: usize,
+        w0: u64,
+        w1: u64,
+    ) -> Result<(), Fault> {
+        let mut rest = data;
+        loop {
+            let (part, more) = rest.split_at(rest.len().min(buffer));
+            rest = more;
+            let last = rest.is_empty();
+            self.write_buffer(shared, part, buffer)?;
+            let mut status = if last { w1 } else { RxDesc::DD };
+            let mut length = part.len() as u64;
+            if shared.chaos.any() {
+                self.lie(shared, &mut status, &mut length);
+            }
+            let (w0, w1) =
+                if last { (w0, status | length << 32) } else { (0, status | length << 32) };
+            let size = self.ring.as_ref().map_or(1, |r| r.size);
+            if shared.chaos.holds() || !self.held.is_empty() {
+                self.held.push_back((self.head, w0, w1));
+            } else {
+                self.write_back(self.head, w0, w1);
+            }
+            self.head = if self.head + 1 == size { 0 } else { self.head + 1 };
+            self.dirty = true;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline]
+    fn write_buffer(
+        &mut self,
+        shared: &mut Shared,
+        part: &[u8],
+        buffer: usize,
+    ) -> Result<(), Fault> {
+        let words = self.ring.as_ref().map_or(&[][..], Ring::words);
+        let Some(word) = words.get(2 * self.head as usize) else {
+            return Err(self.fault(FaultKind::Unmapped, Some(self.setup.common.base)));
+        };
+        let mut address = word.load(Ordering::Relaxed);
+        if shared.chaos.any() && shared.chaos.strikes(Inject::Stray) {
+            address ^= 1 << 40;
+        }
+        let what = match shared.windows.translate(address) {
+            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
+                // The chip may write as much as SRRCTL says, so that much must be there.
+                match mem.claim_rx(chunk, offset, buffer as u32) {
+                    Ok(mut claim) => {
+                        if let Some(bytes) = claim.get_mut(..part.len()) {
+                            bytes.copy_from_slice(part);
+                        }
+                        drop(claim);
+                        if shared.traced {
+                            let queue = QueueId::Rx(self.setup.common.index);
+                            let (index, len) = (self.head, part.len() as u32);
+                            shared.note(Event::Descriptor { queue, index, address, len });
+                        }
+                        return Ok(());
+                    }
+                    Err(e) => e.into(),
+                }
+            }
+            Some(_) => FaultKind::WrongMemory,
+            None => FaultKind::Unmapped,
+        };
+        Err(self.fault(what, Some(address)))
+    }
+
+    #[cold]
+    fn lie(&self, shared: &mut Shared, status: &mut u64, length: &mut u64) {
+        if shared.chaos.strikes(Inject::Length) {
+            *length = if shared.chaos.below(2) == 0 {
+                0
+            } else {
+                u64::from(self.setup.buffer + 1 + shared.chaos.below(20_000)).min(0xffff)
+            };
+        }
+        if shared.chaos.strikes(Inject::NoEop) {
+            *status &= !RxDesc::EOP;
+        }
+    }
+
+    #[inline(always)]
+    fn write_back(&self, index: u32, w0: u64, w1: u64) {
+        let words = self.ring.as_ref().map_or(&[][..], Ring::words);
+        let at = 2 * index as usize;
+        if let Some([first, second]) = words.get(at..at + 2) {
+            first.store(w0, Ordering::Relaxed);
+            // Release: whoever sees DD sees the first word and the packet's bytes.
+            second.store(w1, Ordering::Release);
+        }
+    }
+
+    /// Writes some or all held descriptors back, oldest first.
+    #[cold]
+    fn release(&mut self, shared: &mut Shared) {
+        let most = self.held.len() as u32;
+        let go = if shared.chaos.has(Inject::Late) {
+            if shared.chaos.strikes(Inject::Late) { 0 } else { shared.chaos.below(most + 1) }
+        } else {
+            most
+        };
+        for _ in 0..go {
+            if let Some((index, w0, w1)) = self.held.pop_front() {
+                self.write_back(index, w0, w1);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What the model counts: the chip's own counters, collected over a step and added at its end,
+//! and the ground truth that tests reconcile them with.
+
+use super::regs::RegFile;
+use crate::drivers::ixgbe::regs::{
+    BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, LXOFFRXCNT, LXOFFTXC, MPC, MPRC, MPTC, PRC64,
+    PRC127, PRC255, PRC511, PRC1023, PRC1522, PTC64, PTC127, PTC255, PTC511, PTC1023, PTC1522,
+    QBRC_L, QBTC_L, QPRC, QPRDC, QPTC, ROC, RUC, RXDGBCL, RXDGPC, RXNFGBCL, RXNFGPC, TORL, TPR,
+    TPT, TXDGBCL, TXDGPC, XEC,
+};
+
+/// What really happened to every frame, since the NIC was made. Nothing clears these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Truth {
+    /// Frames that came from the wire, those lost in the FIFO included.
+    pub arrived: u64,
+    /// Lost in the receive FIFO (MPC).
+    pub missed: u64,
+    /// Dropped with a wrong CRC.
+    pub damaged: u64,
+    /// Dropped because too short or too long.
+    pub bad_length: u64,
+    /// Passed no address or VLAN filter.
+    pub filtered: u64,
+    /// Dropped because the queue had no free descriptor, was disabled, or had stopped on a fault.
+    pub no_descriptor: u64,
+    /// Written to memory.
+    pub delivered: u64,
+    /// Their bytes, without CRC.
+    pub delivered_bytes: u64,
+    /// Put on the wire.
+    pub sent: u64,
+    /// Their bytes, without CRC.
+    pub sent_bytes: u64,
+    /// Of those sent, how many the wire lost at once.
+    pub lost_on_wire: u64,
+    /// Reads of buffers that had been reported done before ([`Inject::EarlyDone`]), and how many
+    /// of those the owner word denied.
+    ///
+    /// [`Inject::EarlyDone`]: super::Inject::EarlyDone
+    pub late_reads: u64,
+    /// See [`late_reads`](Self::late_reads).
+    pub late_reads_denied: u64,
+}
+
+impl Truth {
+    /// Frames that arrived and of which nothing became: 0, or the model itself is wrong.
+    pub fn unexplained(&self) -> i64 {
+        let known = self.missed
+            + self.damaged
+            + self.bad_length
+            + self.filtered
+            + self.no_descriptor
+            + self.delivered;
+        self.arrived as i64 - known as i64
+    }
+}
+
+/// Statistics slots that queues map to.
+const SLOTS: usize = 16;
+
+/// One direction's counters over a step.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Side {
+    /// Frames by size, from 64 bytes with CRC up.
+    bins: [u64; 6],
+    frames: u64,
+    /// With CRC.
+    octets: u64,
+    multicast: u64,
+    broadcast: u64,
+    by_slot: [Slot; SLOTS],
+    /// Which slots are not all zero.
+    touched: u16,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    frames: u64,
+    octets: u64,
+    dropped: u64,
+}
+
+/// Which size counter a frame of `len` bytes with CRC belongs to.
+#[inline(always)]
+fn bin(len: u64) -> usize {
+    // 64, 65-127, 128-255, 256-511, 512-1023, and the rest.
+    if len <= 64 { 0 } else { ((64 - (len | 64).leading_zeros() as usize) - 6).min(5) }
+}
+
+impl Side {
+    /// A good frame of `len` bytes without CRC.
+    #[inline(always)]
+    pub(super) fn frame(&mut self, frame: &[u8]) {
+        let len = frame.len() as u64 + 4;
+        self.frames += 1;
+        self.octets += len;
+        self.bins[bin(len)] += 1;
+        if let [first, ..] = frame
+            && first & 1 != 0
+        {
+            if frame.starts_with(&[0xff; 6]) {
+                self.broadcast += 1;
+            } else {
+                self.multicast += 1;
+            }
+        }
+    }
+
+    /// It went through a queue that counts into `slot`.
+    #[inline(always)]
+    pub(super) fn queue(&mut self, slot: u8, len: usize) {
+        let s = &mut self.by_slot[usize::from(slot) % SLOTS];
+        s.frames += 1;
+        s.octets += len as u64 + 4;
+        self.touched |= 1 << (slot % SLOTS as u8);
+    }
+
+    /// It was dropped by such a queue.
+    pub(super) fn drop(&mut self, slot: u8) {
+        self.by_slot[usize::from(slot) % SLOTS].dropped += 1;
+        self.touched |= 1 << (slot % SLOTS as u8);
+    }
+}
+
+/// Everything counted over a step.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rx: Side,
+    pub(super) tx: Side,
+    /// All frames that the MAC saw, and their bytes with CRC.
+    pub(super) total: (u64, u64),
+    /// Good ones before any filter.
+    pub(super) good: (u64, u64),
+    pub(super) crc_errors: u64,
+    pub(super) short: u64,
+    pub(super) long: u64,
+    pub(super) missed: u64,
+    pub(super) checksum_errors: u64,
+    pub(super) pauses: (u64, u64),
+    any: bool,
+}
+
+impl Tally {
+    /// Something was counted.
+    #[inline(always)]
+    pub(super) fn touch(&mut self) {
+        self.any = true;
+    }
+
+    /// Adds it all to the registers and starts over.
+    pub(super) fn flush(&mut self, regs: &RegFile) {
+        if !std::mem::take(&mut self.any) {
+            return;
+        }
+        regs.count::<TPR>(0, self.total.0);
+        regs.count_wide::<TORL>(0, self.total.1);
+        regs.count::<RXNFGPC>(0, self.good.0);
+        regs.count_wide::<RXNFGBCL>(0, self.good.1);
+        regs.count::<CRCERRS>(0, self.crc_errors);
+        regs.count::<RUC>(0, self.short);
+        regs.count::<ROC>(0, self.long);
+        regs.count::<MPC>(0, self.missed);
+        regs.count::<XEC>(0, self.checksum_errors);
+        regs.count::<LXOFFTXC>(0, self.pauses.0);
+        regs.count::<LXOFFRXCNT>(0, self.pauses.1);
+        let rx = &self.rx;
+        // GPRC counts in front of the packet buffer: what MPC counts is in it.
+        regs.count::<GPRC>(0, rx.frames + self.missed);
+        regs.count_wide::<GORCL>(0, rx.octets);
+        regs.count::<RXDGPC>(0, rx.frames);
+        regs.count_wide::<RXDGBCL>(0, rx.octets);
+        regs.count::<MPRC>(0, rx.multicast);
+        regs.count::<BPRC>(0, rx.broadcast);
+        regs.count::<PRC64>(0, rx.bins[0]);
+        regs.count::<PRC127>(0, rx.bins[1]);
+        regs.count::<PRC255>(0, rx.bins[2]);
+        regs.count::<PRC511>(0, rx.bins[3]);
+        regs.count::<PRC1023>(0, rx.bins[4]);
+        regs.count::<PRC1522>(0, rx.bins[5]);
+        let tx = &self.tx;
+        regs.count::<GPTC>(0, tx.frames);
+        regs.count_wide::<GOTCL>(0, tx.octets);
+        regs.count::<TPT>(0, tx.frames);
+        regs.count::<TXDGPC>(0, tx.frames);
+        regs.count_wide::<TXDGBCL>(0, tx.octets);
+        regs.count::<MPTC>(0, tx.multicast);
+        regs.count::<BPTC>(0, tx.broadcast);
+        regs.count::<PTC64>(0, tx.bins[0]);
+        regs.count::<PTC127>(0, tx.bins[1]);
+        regs.count::<PTC255>(0, tx.bins[2]);
+        regs.count::<PTC511>(0, tx.bins[3]);
+        regs.count::<PTC1023>(0, tx.bins[4]);
+        regs.count::<PTC1522>(0, tx.bins[5]);
+        for n in (0..SLOTS as u32).filter(|n| (rx.touched | tx.touched) >> n & 1 != 0) {
+            let (r, t) = (rx.by_slot[n as usize], tx.by_slot[n as usize]);
+            regs.count::<QPRC>(n, r.frames);
+            regs.count_wide::<QBRC_L>(n, r.octets);
+            regs.count::<QPRDC>(n, r.dropped);
+            regs.count::<QPTC>(n, t.frames);
+            regs.count_wide::<QBTC_L>(n, t.octets);
+        }
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mmio::Register;
+
+    #[test]
+    fn size_bins_have_the_datasheet_s_borders() {
+        for (len, want) in [
+            (64, 0),
+            (65, 1),
+            (127, 1),
+            (128, 2),
+            (255, 2),
+            (256, 3),
+            (511, 3),
+            (512, 4),
+            (1023, 4),
+            (1024, 5),
+            (9728, 5),
+        ] {
+            assert_eq!(bin(len), want, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_flush_adds_to_the_registers_once() {
+        let regs = RegFile::new();
+        let mut tally = Tally::default();
+        let mut frame = [0u8; 60];
+        tally.rx.frame(&frame);
+        frame[..6].fill(0xff);
+        tally.rx.frame(&frame);
+        frame[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 1]);
+        tally.tx.frame(&frame);
+        tally.rx.queue(3, 60);
+        tally.rx.drop(5);
+        tally.missed = 2;
+        tally.touch();
+        tally.flush(&regs);
+        tally.flush(&regs);
+        let read = |offset| regs.read(offset);
+        assert_eq!(read(GPRC::META.offset), 4, "MPC's are in GPRC");
+        assert_eq!((read(PRC64::META.offset), read(BPRC::META.offset)), (2, 1));
+        assert_eq!((read(GPTC::META.offset), read(MPTC::META.offset)), (1, 1));
+        assert_eq!(read(GORCL::META.offset), 128);
+        assert_eq!(read(QPRC::META.offset_of(3)), 1);
+        assert_eq!(read(QBRC_L::META.offset_of(3)), 64);
+        assert_eq!(read(QPRDC::META.offset_of(5)), 1);
+        assert_eq!(read(MPC::META.offset), 2);
+    }
+}

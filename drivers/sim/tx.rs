@@ -1,0 +1,434 @@
+//! The transmit engine: descriptor fetch, the plain fast path, completion (82599 datasheet 7.2).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::engine::{BATCH, Shared};
+use super::fault::{Fault, FaultKind, Inject, QueueId};
+use super::iommu::Place;
+use super::lawyer::Rule;
+use super::offload::{self, Context, Packet};
+use super::setup::{QueueSetup, Ring, TxPlan};
+use super::trace::Event;
+use super::wire::{Sent, Wire};
+use crate::drivers::intel::TxDesc;
+use crate::mem::DmaTarget;
+
+/// Shortest frame without CRC; padding fills up to it.
+const SHORTEST: usize = 60;
+/// Fewer bytes than this the hardware cannot pad (datasheet 7.2.1.2.1).
+const PADDABLE: usize = 17;
+/// Longest frame without CRC.
+const LONGEST: usize = 15_872 - 4;
+/// Descriptors of one packet at most (datasheet 7.2.1.1).
+const CHAIN: u32 = 40;
+
+/// Everything of a data descriptor's second word but length, payload length and RS.
+const COMMAND: u64 = ((1 << 46) - 1) & !0xffff & !TxDesc::RS;
+/// What [`COMMAND`] is for a whole plain frame in one advanced descriptor.
+const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
+
+/// A queue at work.
+#[derive(Debug)]
+struct TxQueue {
+    setup: QueueSetup,
+    head: u32,
+    contexts: [Context; 2],
+    stopped: bool,
+    /// Completions that are held, oldest first.
+    held: VecDeque<u32>,
+    /// Buffers read only after they were reported done: address and length.
+    afterwards: VecDeque<(u64, u32)>,
+    dirty: bool,
+}
+
+/// The transmit path.
+#[derive(Debug, Default)]
+pub(super) struct TxPath {
+    plan: TxPlan,
+    queues: Vec<TxQueue>,
+    scratch: Vec<u8>,
+    /// Descriptors were left in some ring by the last step.
+    pub(super) left_over: bool,
+    /// The queue that goes first, so that none starves.
+    turn: usize,
+}
+
+/// Why a queue stops for now.
+enum Stop {
+    /// Nothing to do.
+    Idle,
+    /// The wire is full.
+    Wait,
+    /// For good.
+    Fault(Box<Fault>),
+}
+
+impl TxPath {
+    pub(super) fn set_up(&mut self, shared: &mut Shared, plan: TxPlan) {
+        let mut old = std::mem::take(&mut self.queues);
+        for setup in &plan.queues {
+            let known = old.iter().position(|q| q.setup.index == setup.index);
+            self.queues.push(match known.map(|at| old.swap_remove(at)) {
+                Some(q) => TxQueue { setup: setup.clone(), ..q },
+                None => TxQueue {
+                    head: shared.regs.peek(setup.head_offset),
+                    contexts: Default::default(),
+                    stopped: false,
+                    held: VecDeque::new(),
+                    afterwards: VecDeque::new(),
+                    dirty: false,
+                    setup: setup.clone(),
+                },
+            });
+        }
+        if let Some(q) = plan.head_writeback
+            && self.plan.head_writeback != Some(q)
+        {
+            let what = FaultKind::NotModelled("transmit head write-back");
+            let queue = Some(QueueId::Tx(q));
+            shared.log.push(Fault { queue, descriptor: None, address: None, what });
+        }
+        self.plan = plan;
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.plan.on
+    }
+
+    pub(super) fn send_pause(&self) -> bool {
+        self.plan.send_pause
+    }
+
+    /// Sends up to a batch from every queue. Returns whether anything was sent.
+    pub(super) fn step(
+        &mut self,
+        shared: &mut Shared,
+        wire: &mut dyn Wire,
+        now: Duration,
+        master: bool,
+    ) -> bool {
+        let count = self.queues.len();
+        let mut moved = false;
+        let mut left_over = false;
+        self.turn = if self.turn + 1 >= count { 0 } else { self.turn + 1 };
+        for n in 0..count {
+            let at = (self.turn + n) % count;
+            let Some(q) = self.queues.get_mut(at).filter(|q| !q.stopped) else { continue };
+            let mut sender = Sender { plan: &self.plan, scratch: &mut self.scratch, wire, now };
+            let before = q.head;
+            let stop = q.run(shared, &mut sender, master);
+            moved |= q.head != before;
+            match stop {
+                Some(Stop::Fault(fault)) => {
+                    q.stopped = true;
+                    shared.log.push(*fault);
+                }
+                Some(Stop::Idle) => {}
+                Some(Stop::Wait) | None => left_over = true,
+            }
+            if !q.held.is_empty() || !q.afterwards.is_empty() {
+                q.release(shared);
+                left_over = true;
+            }
+            if std::mem::take(&mut q.dirty) {
+                shared.regs.poke(q.setup.head_offset, q.head);
+            }
+        }
+        self.left_over = left_over;
+        moved
+    }
+}
+
+/// What sending needs besides the queue.
+struct Sender<'a> {
+    plan: &'a TxPlan,
+    scratch: &'a mut Vec<u8>,
+    wire: &'a mut dyn Wire,
+    now: Duration,
+}
+
+impl Sender<'_> {
+    /// Puts a finished frame on the wire and counts it.
+    #[inline(always)]
+    fn send(&mut self, shared: &mut Shared, slot: u8, frame: &[u8]) -> Result<(), Stop> {
+        match self.wire.send(frame, self.now, self.plan.obey_pause) {
+            Sent::Wait => return Err(Stop::Wait),
+            Sent::Lost => shared.truth.lost_on_wire += 1,
+            Sent::Yes => {}
+        }
+        shared.truth.sent += 1;
+        shared.truth.sent_bytes += frame.len() as u64;
+        shared.tally.tx.frame(frame);
+        shared.tally.tx.queue(slot, frame.len());
+        shared.tally.touch();
+        Ok(())
+    }
+}
+
+impl TxQueue {
+    fn fault(&self, at: u32, address: Option<u64>, what: FaultKind) -> Stop {
+        let queue = Some(QueueId::Tx(self.setup.index));
+        Stop::Fault(Box::new(Fault { queue, descriptor: Some(at), address, what }))
+    }
+
+    /// Works through a batch of descriptors. `None`: there may be more.
+    fn run(&mut self, shared: &mut Shared, sender: &mut Sender<'_>, master: bool) -> Option<Stop> {
+        let tail = shared.regs.peek(self.setup.tail_offset);
+        if tail == self.head {
+            return Some(Stop::Idle);
+        }
+        let Some(ring) = self.setup.ring.take() else {
+            return Some(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
+        };
+        let stop = if !master {
+            Some(self.fault(self.head, Some(self.setup.base), FaultKind::BusMasterOff))
+        } else if tail >= ring.size || self.head >= ring.size {
+            let what = FaultKind::BadDescriptor("the tail or head lies beyond the ring");
+            Some(self.fault(tail, Some(self.setup.base), what))
+        } else {
+            self.run_ring(shared, sender, &ring, tail)
+        };
+        self.setup.ring = Some(ring);
+        stop
+    }
+
+    fn run_ring(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+        tail: u32,
+    ) -> Option<Stop> {
+        let words = ring.words();
+        for _ in 0..BATCH {
+            if self.head == tail {
+                return Some(Stop::Idle);
+            }
+            if shared.chaos.any() && shared.chaos.strikes(Inject::StuckTx) {
+                self.stopped = true;
+                return Some(Stop::Idle);
+            }
+            let at = 2 * self.head as usize;
+            let Some([w0, w1]) = words.get(at..at + 2) else { return Some(Stop::Idle) };
+            let (address, command) = (w0.load(Ordering::Relaxed), w1.load(Ordering::Relaxed));
+            let len = (command & 0xffff) as usize;
+            let whole = command >> 46 == len as u64;
+            let sent = if command & COMMAND == PLAIN
+                && whole
+                && (SHORTEST..=LONGEST).contains(&len)
+                && !shared.chaos.any()
+            {
+                self.send_plain(shared, sender, address, len)
+                    .map(|()| self.done(shared, ring, 1, command))
+            } else {
+                self.send_any(shared, sender, ring, tail)
+            };
+            if let Err(stop) = sent {
+                return Some(stop);
+            }
+        }
+        None
+    }
+
+    /// One whole frame in one descriptor, nothing to insert.
+    #[inline(always)]
+    fn send_plain(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        address: u64,
+        len: usize,
+    ) -> Result<(), Stop> {
+        let what = match shared.windows.translate(address) {
+            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
+                match mem.claim_tx(chunk, offset, len as u32) {
+                    Ok(claim) => {
+                        // The claim borrows from `windows`; counting needs `shared` whole.
+                        let sent = sender.wire.send(&claim, sender.now, sender.plan.obey_pause);
+                        if sent == Sent::Wait {
+                            return Err(Stop::Wait);
+                        }
+                        shared.tally.tx.frame(&claim);
+                        drop(claim);
+                        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
+                        shared.truth.sent += 1;
+                        shared.truth.sent_bytes += len as u64;
+                        shared.tally.tx.queue(self.setup.slot, len);
+                        shared.tally.touch();
+                        if shared.traced {
+                            let queue = QueueId::Tx(self.setup.index);
+                            let (index, len) = (self.head, len as u32);
+                            shared.note(Event::Descriptor { queue, index, address, len });
+                        }
+                        return Ok(());
+                    }
+                    Err(e) => e.into(),
+                }
+            }
+            Some(_) => FaultKind::WrongMemory,
+            None => FaultKind::Unmapped,
+        };
+        Err(self.fault(self.head, Some(address), what))
+    }
+
+    /// Any other packet, or a context.
+    #[cold]
+    fn send_any(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+        tail: u32,
+    ) -> Result<(), Stop> {
+        let load = |at: u32| {
+            let words = ring.words();
+            let word =
+                |i: u32| words.get(i as usize).map_or(0, |w: &AtomicU64| w.load(Ordering::Relaxed));
+            (word(2 * at), word(2 * at + 1))
+        };
+        let (w0, w1) = load(self.head);
+        if offload::is_context(w1) {
+            let context = Context::decode(w0, w1);
+            self.contexts[context.index()] = context;
+            self.done(shared, ring, 1, w1);
+            return Ok(());
+        }
+        let mut packet = Packet::default();
+        sender.scratch.clear();
+        let (mut at, mut taken) = (self.head, 0);
+        let early = shared.chaos.any() && shared.chaos.strikes(Inject::EarlyDone);
+        let mut pieces = Vec::new();
+        let last = loop {
+            if at == tail {
+                // The rest of the packet has not been posted yet.
+                return Err(Stop::Idle);
+            }
+            let (address, command) = load(at);
+            let piece = packet
+                .add(command, taken == 0)
+                .map_err(|why| self.fault(at, Some(address), FaultKind::BadDescriptor(why)))?;
+            if shared.lawyer.is_some() && offload::reserved(command) {
+                shared.breach(Rule::DescriptorFormat, self.setup.tail_offset, at);
+            }
+            self.gather(shared, sender.scratch, at, address, piece)?;
+            pieces.push((address, piece as u32));
+            taken += 1;
+            at = if at + 1 == ring.size { 0 } else { at + 1 };
+            if packet.complete {
+                break command;
+            }
+            if taken == CHAIN || taken == ring.size {
+                let what = FaultKind::BadDescriptor("a packet of more than 40 descriptors");
+                return Err(self.fault(at, None, what));
+            }
+        };
+        let frame = &mut *sender.scratch;
+        let context = &self.contexts[packet.context];
+        packet
+            .finish(frame, context, sender.plan.tag)
+            .map_err(|what| self.fault(self.head, None, what))?;
+        if frame.len() < PADDABLE || frame.len() > LONGEST {
+            let what = FaultKind::BadDescriptor(
+                "a packet shorter than 17 bytes or longer than the MAC takes",
+            );
+            return Err(self.fault(self.head, None, what));
+        }
+        if frame.len() < SHORTEST && sender.plan.pad {
+            frame.resize(SHORTEST, 0);
+        }
+        let frame = std::mem::take(sender.scratch);
+        let sent = sender.send(shared, self.setup.slot, &frame);
+        *sender.scratch = frame;
+        sent?;
+        if early {
+            self.afterwards.extend(pieces);
+        }
+        self.done(shared, ring, taken, last);
+        Ok(())
+    }
+
+    /// Reads one descriptor's bytes.
+    fn gather(
+        &self,
+        shared: &Shared,
+        scratch: &mut Vec<u8>,
+        at: u32,
+        address: u64,
+        len: usize,
+    ) -> Result<(), Stop> {
+        let what = match shared.windows.translate(address) {
+            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
+                match mem.claim_tx(chunk, offset, len as u32) {
+                    Ok(claim) => {
+                        scratch.extend_from_slice(&claim);
+                        if shared.traced {
+                            let queue = QueueId::Tx(self.setup.index);
+                            let len = len as u32;
+                            shared.note(Event::Descriptor { queue, index: at, address, len });
+                        }
+                        return Ok(());
+                    }
+                    Err(e) => e.into(),
+                }
+            }
+            Some(_) => FaultKind::WrongMemory,
+            None => FaultKind::Unmapped,
+        };
+        Err(self.fault(at, Some(address), what))
+    }
+
+    /// Uses up `taken` descriptors, the last of which has the command word `last`.
+    #[inline(always)]
+    fn done(&mut self, shared: &Shared, ring: &Ring, taken: u32, last: u64) {
+        let mut end = self.head + taken - 1;
+        if end >= ring.size {
+            end -= ring.size;
+        }
+        if last & TxDesc::RS != 0 {
+            if shared.chaos.holds() || !self.held.is_empty() {
+                self.held.push_back(end);
+            } else {
+                report(ring, end);
+            }
+        }
+        self.head = if end + 1 == ring.size { 0 } else { end + 1 };
+        self.dirty = true;
+    }
+
+    /// Reports some or all held completions, and reads what was reported too early.
+    #[cold]
+    fn release(&mut self, shared: &mut Shared) {
+        let most = self.held.len() as u32;
+        let go = if shared.chaos.has(Inject::Late) {
+            if shared.chaos.strikes(Inject::Late) { 0 } else { shared.chaos.below(most + 1) }
+        } else {
+            most
+        };
+        for _ in 0..go {
+            if let (Some(at), Some(ring)) = (self.held.pop_front(), &self.setup.ring) {
+                report(ring, at);
+            }
+        }
+        if most == 0
+            && let Some((address, len)) = self.afterwards.pop_front()
+            && let Some(place) = shared.windows.translate(address)
+            && let DmaTarget::Slots(mem) = place.target
+        {
+            // Long taken back, as a rule; then the claim fails and nothing is touched.
+            let late = mem.claim_tx(place.chunk, place.offset, len);
+            shared.truth.late_reads += 1;
+            shared.truth.late_reads_denied += u64::from(late.is_err());
+        }
+    }
+}
+
+/// Writes a completed descriptor back: DD, and nothing else that anyone may rely on.
+#[inline(always)]
+fn report(ring: &Ring, at: u32) {
+    if let Some(word) = ring.words().get(2 * at as usize + 1) {
+        // Release: the device is done with the buffers of this and all earlier descriptors.
+        word.store(TxDesc::DD, Ordering::Release);
+    }
+}

@@ -1,0 +1,9 @@
+//! The atomics that the ring is written against. `tests/loom_cable.rs` compiles the same ring with
+//! loom's types, and with one deliberate weakening at a time, in place of this module.
+
+pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Ordering of the stores that publish how far one side has come.
+pub(super) const PUBLISH: Ordering = Ordering::Release;
+/// Ordering of the loads that look at how far the other side has come.
+pub(super) const CONSUME: Ordering = Ordering::Acquire;

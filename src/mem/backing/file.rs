@@ -1,0 +1,394 @@
+//! Files in a hugetlbfs, and what backings made of files share.
+//!
+//! A file is named `barewire-<pid>-<start time>-<n>` and locked (`flock`) by its owner for as
+//! long as the owner has it open or mapped. The lock, not the name, tells whether the owner
+//! lives: it cannot be fooled by a pid that was given out again or belongs to another container.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::hugepages::Hugepages;
+use super::{Mapping, Traits, advise, failed, node};
+use crate::error::{Error, Result};
+use crate::mem::CHUNK;
+
+const PREFIX: &str = "barewire-";
+/// How often an interrupted call is repeated before it counts as failed.
+const RETRIES: u32 = 100;
+/// How many names are tried; each is lost only to another container's file of the same name, or
+/// to a cleaner that came between creating and locking.
+const NAMES: u32 = 64;
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// A linked file, removed on drop.
+struct Linked {
+    path: PathBuf,
+    file: File,
+}
+
+impl Drop for Linked {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the memory file");
+        }
+    }
+}
+
+/// Unmaps first, then unlinks, then closes and so unlocks.
+struct HugetlbFile {
+    _map: MmapRaw,
+    _linked: Linked,
+}
+
+pub(super) fn map(dir: &Path, len: usize, node: Option<u32>) -> Result<Mapping> {
+    if !is_hugetlbfs(dir) {
+        return Err(Error::config(
+            "hugetlbfs directory",
+            dir.display(),
+            "a directory in a hugetlbfs of 2 MiB pages (mount -t hugetlbfs -o pagesize=2M none DIR)",
+        ));
+    }
+    let pages = Hugepages::system();
+    pages.require(len, node)?;
+    let linked = create(dir)?;
+    let map = fill_and_map(&linked.file, len, node, &pages)?;
+    let ptr = chunk_aligned(&map, len)?;
+    let traits = Traits { kind: "hugetlbfs file", huge: true, stable: true };
+    Ok(Mapping { ptr, len, traits, _owner: Box::new(HugetlbFile { _map: map, _linked: linked }) })
+}
+
+/// Removes the memory files that dead processes left in `dir`, and returns how many.
+///
+/// A killed process leaves its files on purpose: its NIC may have been writing. So call this only
+/// when the devices that such a process drove are known to be quiet: bus mastering off, no
+/// transactions pending. Files of living processes and files of other names stay.
+///
+/// # Errors
+/// [`Error::Io`] when the directory cannot be read. A file that cannot be opened or removed is
+/// skipped.
+pub fn clean_stale(dir: &Path) -> Result<usize> {
+    let mut removed = 0;
+    let entries = fs::read_dir(dir).map_err(|e| Error::io("list", dir, e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io("list", dir, e))?;
+        if !is_ours(&entry.file_name()) {
+            continue;
+        }
+        match remove_if_stale(&entry.path()) {
+            Ok(true) => removed += 1,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::debug!(path = %entry.path().display(), %error, "left a memory file");
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Everybody removes a file of ours with its lock held, so `path` cannot come to name another
+/// file between the check and the removal.
+fn remove_if_stale(path: &Path) -> io::Result<bool> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || !try_lock(&file)? || file.metadata()?.nlink() == 0 {
+        return Ok(false);
+    }
+    fs::remove_file(path)?;
+    Ok(true)
+}
+
+fn is_ours(name: &OsStr) -> bool {
+    let Some(rest) = name.to_str().and_then(|n| n.strip_prefix(PREFIX)) else { return false };
+    let mut parts = 0;
+    rest.split('-').all(|p| {
+        parts += 1;
+        !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit())
+    }) && parts == 3
+}
+
+/// A new, empty, locked file in `dir`.
+fn create(dir: &Path) -> Result<Linked> {
+    let (pid, born) = (std::process::id(), start_time());
+    let mut last = None;
+    for _ in 0..NAMES {
+        let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!("{PREFIX}{pid}-{born}-{n}"));
+        let file = match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)
+        {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                last = Some((path, e));
+                continue;
+            }
+            Err(e) => return Err(Error::io("create", path, e)),
+        };
+        // Between creating and locking, a cleaner takes the file for a dead process's. It then
+        // has the lock, or has removed the file.
+        match try_lock(&file).and_then(|locked| Ok(locked && file.metadata()?.nlink() > 0)) {
+            Ok(true) => return Ok(Linked { path, file }),
+            Ok(false) => last = Some((path, io::ErrorKind::WouldBlock.into())),
+            Err(e) => {
+                drop(Linked { path: path.clone(), file });
+                return Err(Error::io("lock", path, e));
+            }
+        }
+    }
+    let (path, e) = last.unwrap_or_else(|| (dir.to_owned(), io::ErrorKind::AlreadyExists.into()));
+    Err(Error::io("create", path, e))
+}
+
+/// When this process started, in clock ticks since boot (field 22 of its stat file). 0 when
+/// unknown: the name is then just less telling.
+fn start_time() -> u64 {
+    fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(parse_start_time).unwrap_or(0)
+}
+
+/// The command, field 2, may itself hold spaces and parentheses; the last one ends it.
+fn parse_start_time(stat: &str) -> Option<u64> {
+    let (_, after) = stat.rsplit_once(')')?;
+    after.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Takes the file's lock (`flock`); false when somebody else has it. The lock goes with the last
+/// descriptor or mapping that comes from this opening of the file.
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: the call works on an open descriptor and touches no memory of ours.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    match io::Error::last_os_error() {
+        e if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        e => Err(e),
+    }
+}
+
+/// Whether `dir` is in a hugetlbfs of 2 MiB pages.
+pub(super) fn is_hugetlbfs(dir: &Path) -> bool {
+    let Ok(file) =
+        OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NONBLOCK).open(dir)
+    else {
+        return false;
+    };
+    // SAFETY: all-zero bytes are a valid statfs.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open and `stat` is ours to write.
+    let result = unsafe { libc::fstatfs(file.as_raw_fd(), &mut stat) };
+    // The width of these fields differs between platforms.
+    #[allow(clippy::unnecessary_cast)]
+    let matches =
+        stat.f_type as u64 == libc::HUGETLBFS_MAGIC as u64 && stat.f_bsize as u64 == CHUNK as u64;
+    result == 0 && matches
+}
+
+/// Puts `len` bytes of hugepages into an empty file of that page size and maps it.
+pub(super) fn fill_and_map(
+    file: &File,
+    len: usize,
+    node: Option<u32>,
+    pages: &Hugepages,
+) -> Result<MmapRaw> {
+    let _policy = node::bind(node)?;
+    file.set_len(len as u64).map_err(|e| pages.refused("take", len, node, e))?;
+    allocate(file, 0, len).map_err(|e| pages.refused("take", len, node, e))?;
+    let map = MmapOptions::new()
+        .len(len)
+        .map_raw(file)
+        .map_err(|e| pages.refused("map", len, node, e))?;
+    advise::withhold(map.as_mut_ptr(), len).map_err(|e| failed("set up hugepages of", len, e))?;
+    populate_allocated(map.as_mut_ptr(), len)
+        .map_err(|e| pages.refused("populate", len, node, e))?;
+    Ok(map)
+}
+
+/// The start of a mapping of hugepages, which the kernel aligns to their size.
+pub(super) fn chunk_aligned(map: &MmapRaw, len: usize) -> Result<NonNull<u8>> {
+    NonNull::new(map.as_mut_ptr()).filter(|p| p.addr().get().is_multiple_of(CHUNK)).ok_or_else(
+        || failed("align", len, io::Error::other("the kernel gave an unaligned mapping")),
+    )
+}
+
+/// Gives `start..start + len` of the file its pages, one chunk at a call so that signals cannot
+/// make it start over for ever.
+pub(super) fn allocate(file: &File, start: usize, len: usize) -> io::Result<()> {
+    let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
+    for at in (0..len).step_by(CHUNK) {
+        let offset = start.checked_add(at).ok_or_else(too_long)?;
+        let offset = libc::off_t::try_from(offset).map_err(|_| too_long())?;
+        let step = CHUNK.min(len - at) as libc::off_t;
+        let mut tries = 0;
+        // SAFETY: the call works on an open descriptor and touches no memory of ours.
+        while unsafe { libc::fallocate(file.as_raw_fd(), 0, offset, step) } != 0 {
+            let error = io::Error::last_os_error();
+            tries += 1;
+            if error.kind() != io::ErrorKind::Interrupted || tries == RETRIES {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Maps in pages that the file already has. Without the advice that does so (before Linux 5.14)
+/// a touch does the same, and cannot fail since the pages are there.
+pub(super) fn populate_allocated(at: *mut u8, len: usize) -> io::Result<()> {
+    match advise::populate(at, len) {
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+            for page in (0..len).step_by(4096) {
+                // SAFETY: inside the new mapping of `len` bytes, which nobody else knows yet and
+                // which is all zero.
+                unsafe { at.wrapping_add(page).write_volatile(0) };
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_names_are_ours() {
+        for name in ["barewire-1-2-3", "barewire-4294967295-18446744073709551615-0"] {
+            assert!(is_ours(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "",
+            "barewire-",
+            "barewire-1-2",
+            "barewire-1-2-3-4",
+            "barewire-1--3",
+            "barewire-1-2-x",
+            "xbarewire-1-2-3",
+            "barewire-1-2-3 ",
+            "barewire-+1-2-3",
+        ] {
+            assert!(!is_ours(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn start_times_survive_odd_command_names() {
+        let stat = "7 (a) b) ) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 9 9";
+        assert_eq!(parse_start_time(stat), Some(4711));
+        assert_eq!(parse_start_time("7 (x) S 1 2"), None);
+        assert_eq!(parse_start_time(""), None);
+        assert_ne!(start_time(), 0);
+    }
+
+    // The life of a file does not depend on the file system, so an ordinary directory serves.
+
+    #[test]
+    fn a_living_owners_file_stays_and_a_dead_ones_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mine = create(dir.path()).unwrap();
+        let dead = dir.path().join("barewire-1-1-1");
+        fs::write(&dead, "").unwrap();
+        let other = dir.path().join("somebody-elses");
+        fs::write(&other, "").unwrap();
+        assert_eq!(clean_stale(dir.path()).unwrap(), 1);
+        assert!(mine.path.exists() && other.exists() && !dead.exists());
+        assert_eq!(clean_stale(dir.path()).unwrap(), 0);
+        // A recycled pid: the name is this process's own, but nobody holds the lock.
+        let path = mine.path.clone();
+        drop(mine);
+        assert!(!path.exists());
+        fs::write(&path, "").unwrap();
+        assert_eq!(clean_stale(dir.path()).unwrap(), 1);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_mapping_keeps_the_lock_after_its_descriptor_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mine = create(dir.path()).unwrap();
+        mine.file.set_len(4096).unwrap();
+        let map = MmapRaw::map_raw(&mine.file).unwrap();
+        let second = mine.file.try_clone().unwrap();
+        let path = mine.path.clone();
+        let keep = dir.path().join("barewire-0-0-0");
+        fs::hard_link(&path, &keep).unwrap();
+        drop(mine);
+        drop(second);
+        assert_eq!(clean_stale(dir.path()).unwrap(), 0);
+        drop(map);
+        assert_eq!(clean_stale(dir.path()).unwrap(), 1);
+        assert!(!keep.exists());
+    }
+
+    #[test]
+    fn links_and_directories_with_our_names_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join("barewire-1-1-1")).unwrap();
+        fs::create_dir(dir.path().join("barewire-1-1-2")).unwrap();
+        assert_eq!(clean_stale(dir.path()).unwrap(), 0);
+        assert!(target.exists());
+        assert!(dir.path().join("barewire-1-1-1").symlink_metadata().is_ok());
+        assert!(dir.path().join("barewire-1-1-2").exists());
+        assert!(matches!(clean_stale(&dir.path().join("absent")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn files_are_private_locked_and_differ() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (create(dir.path()).unwrap(), create(dir.path()).unwrap());
+        assert_ne!(a.path, b.path);
+        let meta = a.file.metadata().unwrap();
+        assert_eq!(meta.mode() & 0o777, 0o600);
+        let rival = File::open(&a.path).unwrap();
+        assert!(!try_lock(&rival).unwrap());
+        // SAFETY: asks an open descriptor for its flags.
+        let flags = unsafe { libc::fcntl(a.file.as_raw_fd(), libc::F_GETFD) };
+        assert_ne!(flags & libc::FD_CLOEXEC, 0);
+    }
+
+    #[test]
+    fn cleaners_and_owners_never_lose_a_living_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|s| {
+            let cleaner = s.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    clean_stale(dir.path()).unwrap();
+                }
+            });
+            for _ in 0..500 {
+                let linked = create(dir.path()).unwrap();
+                assert_eq!(linked.file.metadata().unwrap().nlink(), 1);
+                let at_path = fs::metadata(&linked.path).unwrap().ino();
+                assert_eq!(at_path, linked.file.metadata().unwrap().ino());
+            }
+            stop.store(true, Ordering::Relaxed);
+            cleaner.join().unwrap();
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn allocating_beyond_what_files_can_hold_is_an_error() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(allocate(&file, usize::MAX - 5, 4096).is_err());
+        assert!(allocate(&file, i64::MAX as usize, 4096).is_err());
+    }
+}

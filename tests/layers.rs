@@ -1,0 +1,67 @@
+//! Keeps the direction of dependencies: the core knows no driver, drivers know no model, and the
+//! model knows tables and layouts only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(under: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(under)];
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(&dir).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources under {under}");
+    found
+}
+
+/// Lines of code (no comments) under `under` that contain `word`, but for files named in `except`.
+fn lines_with(under: &str, word: &str, except: &[&str]) -> Vec<String> {
+    let mut hits = Vec::new();
+    for file in sources(under) {
+        if except.iter().any(|e| file.ends_with(e)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("UTF-8");
+        let code = text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//"));
+        for (n, line) in code.filter(|(_, l)| l.contains(word)) {
+            hits.push(format!("{}:{}: {}", file.display(), n + 1, line.trim()));
+        }
+    }
+    hits
+}
+
+const NONE: Vec<String> = Vec::new();
+
+#[test]
+fn the_core_names_no_driver() {
+    // lib.rs mounts the drivers; Port::open is the one door to them.
+    let except = ["src/lib.rs", "src/port/mod.rs"];
+    assert_eq!(lines_with("src", "drivers", &except), NONE);
+}
+
+#[test]
+fn drivers_name_no_model() {
+    for family in ["drivers/intel", "drivers/ixgbe"] {
+        let hits: Vec<_> =
+            lines_with(family, "sim::", &[]).into_iter().filter(|l| !l.contains("tests")).collect();
+        assert_eq!(hits, NONE);
+    }
+}
+
+#[test]
+fn drivers_and_the_model_hold_no_unsafe_code() {
+    for folder in ["drivers/ixgbe", "drivers/sim"] {
+        let text =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("mod.rs"))
+                .expect("mod.rs");
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{folder}");
+    }
+    assert_eq!(lines_with("drivers/intel", "unsafe", &[]), NONE);
+}

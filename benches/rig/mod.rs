@@ -30,11 +30,11 @@ const EEC: usize = 0x10010;
 
 /// A register space of plain memory.
 #[derive(Debug, Clone)]
-pub struct RigBar(Arc<Vec<AtomicU32>>, Instant);
+pub(crate) struct RigBar(Arc<Vec<AtomicU32>>, Instant);
 
 /// One tail register of it.
 #[derive(Debug)]
-pub struct RigBell(RigBar, usize);
+pub(crate) struct RigBell(RigBar, usize);
 
 impl Doorbell for RigBell {
     #[inline(always)]
@@ -136,9 +136,9 @@ impl DmaMap for RigMap {
 
 /// A started port and the device side of its one queue pair.
 #[derive(Debug)]
-pub struct Rig {
-    pub rx: RxQueue,
-    pub tx: TxQueue,
+pub(crate) struct Rig {
+    pub(crate) rx: RxQueue,
+    pub(crate) tx: TxQueue,
     bar: RigBar,
     map: Arc<RigMap>,
     size: usize,
@@ -149,7 +149,7 @@ pub struct Rig {
 }
 
 /// The pool that all rigs of a bench share, and a worker's cache of it.
-pub fn pool() -> (Mempool, PoolCache) {
+pub(crate) fn pool() -> (Mempool, PoolCache) {
     let cfg = PoolConfig { count: 4096, ..PoolConfig::default() };
     let pool = Mempool::new(&cfg).expect("memory for 4,096 buffers");
     let cache = pool.cache();
@@ -157,7 +157,7 @@ pub fn pool() -> (Mempool, PoolCache) {
 }
 
 impl Rig {
-    pub fn new(pool: &Mempool, ring: u16) -> Self {
+    pub(crate) fn new(pool: &Mempool, ring: u16) -> Self {
         let bar = RigBar::new();
         let map = Arc::new(RigMap::default());
         let mut port = Ixgbe::open(bar.clone(), Box::new(RigHost), map.clone(), 0x8086, 0x10fb)
@@ -188,7 +188,7 @@ impl Rig {
     }
 
     /// Receives `n` good frames of 60 bytes.
-    pub fn deliver(&mut self, n: usize) {
+    pub(crate) fn deliver(&mut self, n: usize) {
         let (from, size) = (self.rx_done, self.size);
         let tail = self.bar.get(RDT) as usize;
         let posted = (tail + size - from) % size;
@@ -203,7 +203,7 @@ impl Rig {
     }
 
     /// Sends what was posted and reports it done where that was asked for.
-    pub fn transmit(&mut self) -> usize {
+    pub(crate) fn transmit(&mut self) -> usize {
         let (from, size) = (self.tx_done, self.size);
         let tail = self.bar.get(TDT) as usize;
         let n = (tail + size - from) % size;

@@ -78,7 +78,6 @@ struct Rig {
     space: Arc<DmaSpace>,
     life: Arc<Lifeline>,
     ring: RingMem,
-    size: usize,
 }
 
 fn pool(count: u32) -> Mempool {
@@ -93,7 +92,7 @@ impl Rig {
         let ring = space.rings(&[size]).unwrap().remove(0);
         let cache = pool.cache();
         let life = Lifeline::running();
-        Rig { bar: Tails::default(), pool, cache, space, life, ring, size: size.into() }
+        Rig { bar: Tails::default(), pool, cache, space, life, ring }
     }
 
     fn setup(&self, max_frame: u16) -> QueueSetup<'_, Tails> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::filter::Accept;
 use super::ids::Chip;
-use super::reset::{halt, reset};
+use super::reset::{claim, halt, reset};
 use super::stats::{self, Counters};
 use super::wait::check_alive;
 use super::{Ixgbe, IxgbeFlavor, link, regs, rx_init, tx_init};
@@ -52,10 +52,18 @@ impl<B: Bar> Ixgbe<B> {
         if self.running.is_some() {
             return Err(Error::State { why: "the port runs already; stop it first".to_owned() });
         }
-        if self.life.as_ref().is_some_and(|l| Arc::strong_count(l) > 1) {
-            return Err(Error::State {
-                why: "queues of an earlier start are still alive; drop them first".to_owned(),
-            });
+        if let Some(life) = &self.life {
+            if life.is_running() {
+                return Err(Error::State {
+                    why: "an earlier stop could not prove that DMA had ended; restart the process"
+                        .to_owned(),
+                });
+            }
+            if Arc::strong_count(life) > 1 {
+                return Err(Error::State {
+                    why: "queues of an earlier start are still alive; drop them first".to_owned(),
+                });
+            }
         }
         cfg.check(&self.info)?;
         let wanted = u64::from(cfg.rx_queues) * (u64::from(cfg.rxd) - 1);
@@ -96,6 +104,7 @@ impl<B: Bar> Ixgbe<B> {
         let (rx_rings, tx_rings) = running.rings.split_at(cfg.rx_queues.into());
         // 1. Disable interrupts, global reset, wait for EEPROM autoload and DMA initialisation.
         quiesce(bar, &*self.host, self.chip)?;
+        claim(bar, true);
         // 2. PHY and link; it comes up while the rest is programmed.
         link::set_up(bar, self.chip)?;
         // 3. Statistics.
@@ -172,6 +181,7 @@ impl<B: Bar> Ixgbe<B> {
             Some(Error::Gone { .. }) => Ok(()),
             _ => reset(&self.bar, self.chip.family, !stopped.master_off),
         };
+        claim(&self.bar, false);
         // 4. Memory. Either proof will do: the device says that nothing is pending, or the bus
         //    cannot carry anything (and reading the bit back has pushed out what was under way).
         if stopped.master_off || bus.is_ok() {

@@ -24,6 +24,9 @@ mod stats;
 mod tx_init;
 mod wait;
 
+#[cfg(test)]
+mod tests;
+
 use self::bring_up::Running;
 use self::filter::Accept;
 use self::ids::Chip;
@@ -179,7 +182,7 @@ impl<B: Bar> Control for Ixgbe<B> {
             self.host.check()?;
             self.counters.update(&self.bar)?;
         }
-        Ok(self.counters.report::<B>())
+        Ok(self.counters.report())
     }
 
     fn registers(&self) -> Vec<RegValue> {

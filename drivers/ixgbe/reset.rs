@@ -201,7 +201,10 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
     }
     // 6. DMA memories are initialised (RDRXCTL.DMAIDONE).
     wait_until::<RDRXCTL, B>(bar, 0, wait::DMA_INIT, |r| r.has(RDRXCTL::DMAIDONE))?;
-    // 7. Firmware: a driver is here.
-    modify::<CTRL_EXT, B>(bar, 0, |r| r.with(CTRL_EXT::DRV_LOAD, 1));
     check_alive(bar)
+}
+
+/// Tells firmware whether a driver is at work (8.2.3.1.3), so that it keeps off, or takes over.
+pub(super) fn claim<B: Bar>(bar: &B, on: bool) {
+    modify::<CTRL_EXT, B>(bar, 0, |r| r.with(CTRL_EXT::DRV_LOAD, on.into()));
 }

@@ -1,7 +1,6 @@
 //! Spreading packets over receive queues (7.1.2.8, 8.2.3.7.12 to .15).
 
-use super::regs::{MRQC, RETA, RSSRK, RXCSUM};
-use super::wait::modify;
+use super::regs::{MRQC, RETA, RSSRK};
 use crate::mmio::{Bar, Register};
 use crate::port::RssConfig;
 
@@ -33,8 +32,6 @@ pub(super) fn program<B: Bar>(bar: &B, rss: &RssConfig, queues: u16) {
             .with(RETA::ENTRY3, entry(3))
             .write_at(bar, n);
     }
-    // The hash is reported where the fragment checksum would be.
-    modify::<RXCSUM, B>(bar, 0, |r| r.with(RXCSUM::PCSD, 1));
     MRQC::default()
         .with(MRQC::MRQE, RSS_ONLY)
         .with(MRQC::RSS_IPV4, 1)

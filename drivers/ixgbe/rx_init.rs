@@ -25,8 +25,8 @@ pub(super) fn port<B: Bar>(bar: &B, family: Family, mac: MacAddr, cfg: &PortConf
     filter::clear_tables(bar);
     let accept = Accept { promiscuous: cfg.promiscuous, allmulticast: cfg.allmulticast };
     filter::program(bar, mac, accept);
-    // 2. Offloads: checksums are always verified (their verdict is in the descriptor); no
-    //    coalescing (RFCTL.RSC_DIS).
+    // 2. Offloads: checksums are always verified (their verdict is in the descriptor), the RSS
+    //    hash stands where a fragment's checksum would (PCSD); no coalescing (RFCTL.RSC_DIS).
     modify::<RXCSUM, B>(bar, 0, |r| r.with(RXCSUM::IPPCSE, 0).with(RXCSUM::PCSD, 1));
     modify::<RFCTL, B>(bar, 0, |r| r.with(RFCTL::RSC_DIS, 1));
     // 3. The MAC strips the CRC and the DMA unit must know (RDRXCTL.CRCSTRIP equals

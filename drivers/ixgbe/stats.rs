@@ -8,9 +8,8 @@
 //! - QBRC leaves the CRC out when it is stripped, as it always is here; GOTC has it in.
 
 use super::regs::{
-    BPRC, BPTC, CRCERRS, GORCH, GORCL, GOTCH, GOTCL, GPRC, GPTC, ILLERRC, LXOFFRXCNT, LXOFFTXC,
-    LXONRXCNT, LXONTXC, MPC, QBRC_H, QBRC_L, QPRC, QPRDC, RFC, RJC, RLEC, ROC, RQSMR, RUC, RXNFGPC,
-    STATS, TQSM,
+    CRCERRS, GOTCH, GOTCL, GPTC, ILLERRC, LXOFFRXCNT, LXOFFTXC, LXONRXCNT, LXONTXC, MPC, QBRC_H,
+    QBRC_L, QPRC, QPRDC, RFC, RJC, RLEC, ROC, RQSMR, RUC, STATS, TQSM,
 };
 use super::wait::check_alive;
 use crate::error::Result;
@@ -39,10 +38,6 @@ pub(super) struct Counters {
 struct Sums {
     rx_packets: u64,
     rx_bytes: u64,
-    /// Frames that passed the address filter, missed ones included.
-    rx_passed: u64,
-    /// Frames before any filter.
-    rx_unfiltered: u64,
     rx_crc_errors: u64,
     rx_length_errors: u64,
     rx_missed: u64,
@@ -99,8 +94,6 @@ impl Counters {
         for n in 0..MPC::META.count {
             delta.rx_missed += self.take::<MPC, B>(bar, n);
         }
-        delta.rx_passed = self.take::<GPRC, B>(bar, 0);
-        delta.rx_unfiltered = self.take::<RXNFGPC, B>(bar, 0);
         delta.rx_crc_errors = self.take::<CRCERRS, B>(bar, 0) + self.take::<ILLERRC, B>(bar, 0);
         delta.rx_length_errors = self.take::<RLEC, B>(bar, 0)
             + self.take::<RUC, B>(bar, 0)
@@ -111,10 +104,6 @@ impl Counters {
         delta.pause_tx = self.take::<LXONTXC, B>(bar, 0) + self.take::<LXOFFTXC, B>(bar, 0);
         delta.tx_packets = self.take::<GPTC, B>(bar, 0);
         delta.tx_bytes = self.take_pair::<GOTCL, GOTCH, B>(bar, 0);
-        // Not used, but cleared together with the rest.
-        self.take_pair::<GORCL, GORCH, B>(bar, 0);
-        self.take::<BPRC, B>(bar, 0);
-        self.take::<BPTC, B>(bar, 0);
         self.sum.add(&delta);
     }
 
@@ -140,7 +129,7 @@ impl Counters {
     }
 
     /// What the sums say.
-    pub(super) fn report<B: Bar>(&self) -> PortStats {
+    pub(super) fn report(&self) -> PortStats {
         let s = &self.sum;
         PortStats {
             rx_packets: s.rx_packets,
@@ -152,7 +141,8 @@ impl Counters {
             rx_length_errors: s.rx_length_errors,
             rx_missed: s.rx_missed,
             rx_no_descriptor: s.rx_no_descriptor,
-            rx_filtered: if B::SOFTWARE { s.rx_unfiltered.saturating_sub(s.rx_passed) } else { 0 },
+            // Not told by any counter that is trusted to be exact on hardware.
+            rx_filtered: 0,
             pause_tx: s.pause_tx,
             pause_rx: s.pause_rx,
             saturated: self.saturated.clone(),
@@ -164,8 +154,6 @@ impl Sums {
     fn add(&mut self, d: &Self) {
         self.rx_packets += d.rx_packets;
         self.rx_bytes += d.rx_bytes;
-        self.rx_passed += d.rx_passed;
-        self.rx_unfiltered += d.rx_unfiltered;
         self.rx_crc_errors += d.rx_crc_errors;
         self.rx_length_errors += d.rx_length_errors;
         self.rx_missed += d.rx_missed;

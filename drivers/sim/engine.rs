@@ -168,8 +168,6 @@ pub(super) struct Engine {
     flap: u32,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
-    /// We told the wire to hold the peer.
-    pausing: bool,
 }
 
 impl Engine {
@@ -207,7 +205,6 @@ impl Engine {
             master_enabled: true,
             flap: 0,
             unplugged: false,
-            pausing: false,
         }
     }
 
@@ -216,9 +213,7 @@ impl Engine {
         self.rx = RxPath::default();
         self.tx = TxPath::default();
         self.seen = (0, 0);
-        if std::mem::take(&mut self.pausing) {
-            self.wire.announce_pause(false);
-        }
+        self.wire.announce_pause(false);
     }
 
     /// Whether there is a link.
@@ -266,10 +261,6 @@ impl Engine {
             shared.truth.arrived += missed;
             shared.truth.missed += missed;
         }
-        if self.tx.send_pause() && rx.blocked != self.pausing {
-            self.pausing = rx.blocked;
-            wire.announce_pause(rx.blocked);
-        }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
             shared.tally.pauses.0 += pauses.0;
@@ -296,5 +287,6 @@ impl Engine {
         self.rx.set_up(&self.shared, |old| RxPlan::decode(&regs, &windows, old));
         self.tx.set_up(&mut self.shared, TxPlan::decode(&regs, &windows));
         self.shared.windows = windows;
+        self.wire.announce_pause(self.tx.send_pause());
     }
 }

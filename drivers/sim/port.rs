@@ -64,6 +64,11 @@ impl Control for SimPort {
     fn start(&mut self, cfg: &PortConfig, pool: &Mempool) -> Result<Queues> {
         self.filtered = self.truth().filtered;
         let queues = self.inner.start(cfg, pool)?;
+        if self.nic.device().drive != Drive::Step {
+            // The model takes up its configuration now, so that pause frames, say, work before
+            // the first poll.
+            self.nic.shared().try_step_way(Way::Rx);
+        }
         if self.nic.device().drive != Drive::Inline {
             return Ok(queues);
         }

@@ -315,8 +315,12 @@ mod tests {
         let at = block.mapping().as_ptr().addr();
         put(&map, at, 0x0020_0000);
         map.map(DmaTarget::Rings(block.clone())).unwrap();
-        map.pagemap.write_all_at(&[0; 8], (at / map.page * ENTRY) as u64).unwrap();
-        assert!(matches!(map.verify(), Err(Error::PageMoved { .. })));
+        let frame = 0x0020_0000 / map.page as u64;
+        for vanished in [0, frame] {
+            let entry = (at / map.page * ENTRY) as u64;
+            map.pagemap.write_all_at(&u64::to_ne_bytes(vanished), entry).unwrap();
+            assert!(matches!(map.verify(), Err(Error::PageMoved { .. })));
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub const fn rx_reg(register: &RegMeta, queue: u32) -> u32 {
     } else if queue < RX_QUEUES && register.stride == 0x40 && register.count == 64 {
         register.offset - 0x1000 + 0xD000 + (queue - 64) * 0x40
     } else {
-        u32::MAX & !3
+        !3
     }
 }
 

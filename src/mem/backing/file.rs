@@ -140,9 +140,7 @@ fn create(dir: &Path) -> Result<Linked> {
             }
             Err(e) => return Err(Error::io("create", path, e)),
         };
-        // Between creating and locking, a cleaner takes the file for a dead process's. It then
-        // has the lock, or has removed the file.
-        match try_lock(&file).and_then(|locked| Ok(locked && file.metadata()?.nlink() > 0)) {
+        match own(&file) {
             Ok(true) => return Ok(Linked { path, file }),
             Ok(false) => last = Some((path, io::ErrorKind::WouldBlock.into())),
             Err(e) => {
@@ -153,6 +151,12 @@ fn create(dir: &Path) -> Result<Linked> {
     }
     let (path, e) = last.unwrap_or_else(|| (dir.to_owned(), io::ErrorKind::AlreadyExists.into()));
     Err(Error::io("create", path, e))
+}
+
+/// Locks a new file. False when a cleaner came in between and took it for a dead process's: then
+/// it has the lock, or has removed the file already.
+fn own(file: &File) -> io::Result<bool> {
+    Ok(try_lock(file)? && file.metadata()?.nlink() > 0)
 }
 
 /// When this process started, in clock ticks since boot (field 22 of its stat file). 0 when
@@ -361,6 +365,19 @@ mod tests {
         // SAFETY: asks an open descriptor for its flags.
         let flags = unsafe { libc::fcntl(a.file.as_raw_fd(), libc::F_GETFD) };
         assert_ne!(flags & libc::FD_CLOEXEC, 0);
+    }
+
+    #[test]
+    fn a_file_that_a_cleaner_got_hold_of_is_not_owned() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("barewire-1-1-1");
+        let file = File::create_new(&path).unwrap();
+        let cleaner = File::open(&path).unwrap();
+        assert!(try_lock(&cleaner).unwrap());
+        assert!(!own(&file).unwrap(), "locked by the cleaner");
+        drop(cleaner);
+        fs::remove_file(&path).unwrap();
+        assert!(!own(&file).unwrap(), "removed by the cleaner");
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub(crate) struct Residual {
 
 /// Packets that the queues took and the NIC did not send. Not the queues' own number: a NIC
 /// reports completions by the dozen, so the last packets sent stay in flight to the queue.
-fn stuck(counts: &PortCounts, nic: &PortStats) -> u64 {
+pub(crate) fn stuck(counts: &PortCounts, nic: &PortStats) -> u64 {
     counts.tx.packets.saturating_sub(nic.tx_packets).min(counts.in_flight)
 }
 

@@ -42,7 +42,7 @@ enum Partial {
 impl<B: Bar, F: Flavor> RxRing<B, F> {
     /// An empty ring; nothing is posted before [`fill`](Self::fill).
     pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
-        let size = setup.ring.words().len() / 2;
+        let size = setup.ring.descriptors().len();
         let mem = setup.pool.mem();
         let geometry = setup.pool.geometry();
         let chunks: Option<Box<[u64]>> = (mem.first_chunk()..mem.first_chunk() + mem.chunks())
@@ -89,7 +89,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
 
     /// Most descriptors that may be posted: the tail must never catch up with the head.
     fn full(&self) -> usize {
-        self.ring.words().len() / 2 - 1
+        self.ring.descriptors().len() - 1
     }
 
     /// Posts buffers while there is room and a supply, then rings once.
@@ -104,9 +104,8 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
             }
             let first = self.pool.mem().first_chunk();
             let headroom = u64::from(self.geometry.headroom());
-            let words = &self.ring.words()[2 * at..2 * (at + got)];
-            let run = self.slots.peek_run(at..at + got);
-            for (d, id) in words.chunks_exact(2).zip(run) {
+            let descriptors = &self.ring.descriptors()[at..at + got];
+            for (d, id) in descriptors.iter().zip(self.slots.peek_run(at..at + got)) {
                 let (chunk, within) = crate::mem::split_id(*id);
                 // A slot of this pool always has its chunk here; `NOWHERE` is no valid address.
                 let base = self.chunks.get((chunk - first) as usize).unwrap_or(&NOWHERE);
@@ -129,13 +128,13 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
         self.refill(&mut pool.cache());
     }
 
-    /// How many descriptors at the start of `words` are done and plain.
+    /// How many descriptors of `ready` on, from the first, are done and plain.
     #[inline(always)]
-    fn plain_run(&self, words: &[AtomicU64]) -> usize {
+    fn plain_run(&self, ready: &[[AtomicU64; 2]]) -> usize {
         let mask = RxDesc::DD | RxDesc::EOP | F::RX_DAMAGED | 0b11 << F::RX_CHECKSUM_ERRORS;
         let room = self.geometry.room();
         let mut run = 0;
-        for d in words.chunks_exact(2) {
+        for d in ready {
             let w1 = d[1].load(Ordering::Relaxed);
             let odd_length = RxDesc::length(w1).wrapping_sub(1) >= room;
             if w1 & mask != RxDesc::DD | RxDesc::EOP || odd_length {
@@ -150,7 +149,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     #[cold]
     fn harvest_one(&mut self, out: &mut Batch) {
         let at = self.slots.head();
-        let d = &self.ring.words()[2 * at..2 * at + 2];
+        let d = &self.ring.descriptors()[at];
         let w1 = d[1].load(Ordering::Acquire);
         dma_acquire();
         let meta = meta::<F>(d[0].load(Ordering::Relaxed), w1);
@@ -199,23 +198,29 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
 /// Added to an offset this gives no address that any device accepts.
 const NOWHERE: u64 = 1 << 63;
 
-/// What a write-back says, as the packet handle keeps it.
+/// What the write-back of a packet without errors says, as the packet handle keeps it.
 #[inline(always)]
-fn meta<F: Flavor>(w0: u64, w1: u64) -> RxMeta {
+fn plain_meta(w0: u64, w1: u64) -> RxMeta {
     let rss = if RxDesc::rss_type(w0) != 0 { FLAG_RSS } else { 0 };
     let checked = RxDesc::VP | RxDesc::UDPCS | RxDesc::L4CS | RxDesc::IPCS;
-    let errors = (w1 >> F::RX_CHECKSUM_ERRORS & 0b11) as u8;
-    let mut flags = (w1 & checked) as u8 | errors | rss;
-    if F::UDP_ERROR_UNRELIABLE && errors & 1 != 0 && w1 & RxDesc::UDPCS != 0 {
-        flags &= !FLAG_L4_CHECKED;
-    }
     RxMeta {
         len: RxDesc::length(w1),
         rss: RxDesc::rss_hash(w0),
         vlan: RxDesc::vlan(w1),
-        flags,
+        flags: (w1 & checked) as u8 | rss,
         ptype: RxDesc::packet_type(w0),
     }
+}
+
+/// The same for any packet.
+fn meta<F: Flavor>(w0: u64, w1: u64) -> RxMeta {
+    let mut meta = plain_meta(w0, w1);
+    let errors = (w1 >> F::RX_CHECKSUM_ERRORS & 0b11) as u8;
+    meta.flags |= errors;
+    if F::UDP_ERROR_UNRELIABLE && errors & 1 != 0 && w1 & RxDesc::UDPCS != 0 {
+        meta.flags &= !FLAG_L4_CHECKED;
+    }
+    meta
 }
 
 impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
@@ -223,32 +228,33 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
         out.compact();
         let before = out.len();
         loop {
-            let words = self.ring.words();
+            let descriptors = self.ring.descriptors();
             let at = self.slots.head();
-            let most = out.room().min(self.slots.len()).min(words.len() / 2 - at);
+            let most = out.room().min(self.slots.len()).min(descriptors.len() - at);
             if most == 0 {
                 break;
             }
             let run = match self.partial {
-                Partial::None => self.plain_run(&words[2 * at..2 * (at + most)]),
+                Partial::None => self.plain_run(&descriptors[at..at + most]),
                 _ => 0,
             };
             if run > 0 {
                 dma_acquire();
                 let mut bytes = 0;
-                let came = self.slots.receive_run(run, self.geometry, B::SOFTWARE, out, |i| {
-                    let w0 = words[2 * i].load(Ordering::Relaxed);
-                    let m = meta::<F>(w0, words[2 * i + 1].load(Ordering::Relaxed));
+                let metas = descriptors[at..at + run].iter().map(|d| {
+                    let w0 = d[0].load(Ordering::Relaxed);
+                    let m = plain_meta(w0, d[1].load(Ordering::Relaxed));
                     bytes += u64::from(m.len);
                     m
                 });
+                let (gone, came) = self.slots.receive_run(self.geometry, B::SOFTWARE, out, metas);
                 self.stats.packets += came as u64;
                 self.stats.bytes += bytes;
-                self.stats.bad_descriptors += (run - came) as u64;
+                self.stats.bad_descriptors += (gone - came) as u64;
             }
             if run < most {
                 // The next one is not done, or not plain.
-                let status = words[2 * (at + run) + 1].load(Ordering::Relaxed);
+                let status = descriptors[at + run][1].load(Ordering::Relaxed);
                 if status & RxDesc::DD == 0 {
                     break;
                 }
@@ -273,18 +279,17 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
     }
 
     fn backlog(&self) -> usize {
-        let words = self.ring.words();
-        let size = words.len() / 2;
+        let descriptors = self.ring.descriptors();
         (0..self.slots.len())
             .take_while(|i| {
-                let at = (self.slots.head() + i) % size;
-                words[2 * at + 1].load(Ordering::Relaxed) & RxDesc::DD != 0
+                let at = (self.slots.head() + i) % descriptors.len();
+                descriptors[at][1].load(Ordering::Relaxed) & RxDesc::DD != 0
             })
             .count()
     }
 
     fn size(&self) -> usize {
-        self.ring.words().len() / 2
+        self.ring.descriptors().len()
     }
 }
 

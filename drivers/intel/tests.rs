@@ -126,12 +126,12 @@ impl Rig {
     }
 
     fn word(&self, i: usize) -> u64 {
-        self.ring.words()[i].load(Ordering::Relaxed)
+        self.ring.descriptors()[i / 2][i % 2].load(Ordering::Relaxed)
     }
 
     fn write_back(&self, at: usize, w0: u64, w1: u64) {
-        self.ring.words()[2 * at].store(w0, Ordering::Relaxed);
-        self.ring.words()[2 * at + 1].store(w1, Ordering::Release);
+        self.ring.descriptors()[at][0].store(w0, Ordering::Relaxed);
+        self.ring.descriptors()[at][1].store(w1, Ordering::Release);
     }
 
     /// A good one-buffer packet of `len` bytes.
@@ -320,11 +320,11 @@ fn tx_reports_every_stride_and_reclaims_what_is_done() {
     assert_eq!(q.tx_burst(cache, &mut more), 0);
     assert_eq!((more.len(), q.stats().ring_full), (40, 1));
     // The second report comes late: only the first run is taken back.
-    rig.ring.words()[2 * 31 + 1].store(1 << 32, Ordering::Release);
+    rig.ring.descriptors()[31][1].store(1 << 32, Ordering::Release);
     assert_eq!(q.tx_burst(cache, &mut more), 32);
     assert_eq!((more.len(), q.in_flight()), (8, 255));
     for i in [63, 95] {
-        rig.ring.words()[2 * i + 1].store(1 << 32, Ordering::Release);
+        rig.ring.descriptors()[i][1].store(1 << 32, Ordering::Release);
     }
     assert_eq!(q.reclaim(cache), 64);
     assert_eq!(q.tx_burst(cache, &mut more), 8);
@@ -391,7 +391,7 @@ fn tx_returns_buffers_of_two_pools_to_each() {
         assert_eq!(q.tx_burst(&mut rig.cache, &mut b), 2, "round {round}");
         for i in [at, (at + 1) % 64] {
             if rig.word(2 * i + 1) & 1 << 27 != 0 {
-                rig.ring.words()[2 * i + 1].store(1 << 32, Ordering::Release);
+                rig.ring.descriptors()[i][1].store(1 << 32, Ordering::Release);
             }
         }
         q.reclaim(&mut rig.cache);

@@ -42,7 +42,7 @@ pub struct TxRing<B: Bar, F: Flavor> {
 impl<B: Bar, F: Flavor> TxRing<B, F> {
     /// An empty ring.
     pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
-        let size = setup.ring.words().len() / 2;
+        let size = setup.ring.descriptors().len();
         Ok(Self {
             tail: setup.bar.doorbell(setup.tail),
             ring: setup.ring,
@@ -62,7 +62,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     }
 
     fn capacity(&self) -> usize {
-        self.ring.words().len() / 2 - 1
+        self.ring.descriptors().len() - 1
     }
 
     /// Descriptors that can be posted: the tail must never catch up with the head.
@@ -76,7 +76,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         let before = self.slots.len();
         while let Some(mark) = self.marks.front() {
             let at = *mark as usize;
-            let status = self.ring.words()[2 * at + 1].load(Ordering::Acquire);
+            let status = self.ring.descriptors()[at][1].load(Ordering::Acquire);
             if status & TxDesc::DD == 0 {
                 break;
             }
@@ -99,14 +99,15 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     /// packet that cannot be sent.
     #[inline(always)]
     fn post_run(&mut self, packets: &mut Batch) -> usize {
-        let words = self.ring.words();
+        let at = self.slots.tail();
+        let end = self.ring.descriptors().len().min(at + self.room());
+        let descriptors = &self.ring.descriptors()[at..end];
         let home = self.home.mem();
         let longest = usize::from(self.max_frame);
         let (space, stride) = (&*self.space, self.stride);
         let (mut unmarked, mut foreign, mut bytes) = (self.unmarked, false, 0);
-        let room = self.room();
         let marks = &mut self.marks;
-        let sent = self.slots.send_run(room, B::SOFTWARE, packets, |i, m| {
+        let sent = self.slots.send_run(B::SOFTWARE, packets, descriptors, |i, d, m| {
             let len = m.len();
             let Some(iova) = space.iova(m.id(), u32::from(m.offset())) else { return false };
             if !(SHORTEST..=longest).contains(&len) {
@@ -119,9 +120,8 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
                 marks.push_back(i as u32);
                 unmarked = 0;
             }
-            words[2 * i].store(iova, Ordering::Relaxed);
-            words[2 * i + 1]
-                .store(TxDesc::data(len as u16, len as u32, command), Ordering::Relaxed);
+            d[0].store(iova, Ordering::Relaxed);
+            d[1].store(TxDesc::data(len as u16, len as u32, command), Ordering::Relaxed);
             foreign |= !home.contains(m.id());
             bytes += len as u64;
             true
@@ -178,9 +178,9 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             }
             let (id, offset, len) = (first.id(), u32::from(first.offset()), first.len() as u16);
             let iova = self.space.iova(id, offset).unwrap_or_default();
-            let words = &self.ring.words()[2 * at..2 * at + 2];
-            words[0].store(iova, Ordering::Relaxed);
-            words[1].store(TxDesc::data(len, payload as u32, command), Ordering::Relaxed);
+            let d = &self.ring.descriptors()[at];
+            d[0].store(iova, Ordering::Relaxed);
+            d[1].store(TxDesc::data(len, payload as u32, command), Ordering::Relaxed);
             // There is room, so nothing comes back.
             let _full = self.slots.push_lent(first.into_slot(), B::SOFTWARE);
             next = rest;
@@ -232,7 +232,7 @@ impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
     }
 
     fn size(&self) -> usize {
-        self.ring.words().len() / 2
+        self.ring.descriptors().len()
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, 
     let iova = ring.iova().0;
     RDBAL(iova as u32).write_at(bar, n);
     RDBAH((iova >> 32) as u32).write_at(bar, n);
-    RDLEN(ring.words().len() as u32 * 8).write_at(bar, n);
+    RDLEN(ring.descriptors().len() as u32 * 16).write_at(bar, n);
     modify::<SRRCTL, B>(bar, n, |r| {
         r.with(SRRCTL::BSIZEPACKET, u32::from(buffers.room()) / 1024)
             .with(SRRCTL::DESCTYPE, ONE_BUFFER)

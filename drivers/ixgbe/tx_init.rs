@@ -77,7 +77,7 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem) {
     let iova = ring.iova().0;
     TDBAL(iova as u32).write_at(bar, n);
     TDBAH((iova >> 32) as u32).write_at(bar, n);
-    TDLEN(ring.words().len() as u32 * 8).write_at(bar, n);
+    TDLEN(ring.descriptors().len() as u32 * 16).write_at(bar, n);
     TDH(0).write_at(bar, n);
     TDT(0).write_at(bar, n);
     // No head write-back: completion is the DD bit.

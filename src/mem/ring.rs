@@ -51,12 +51,12 @@ impl RingMem {
         Self { block, first, words, iova }
     }
 
-    /// The ring's words, two per descriptor.
+    /// The ring's descriptors, two words each.
     #[inline(always)]
-    pub fn words(&self) -> &[AtomicU64] {
+    pub fn descriptors(&self) -> &[[AtomicU64; 2]] {
         let ptr: *const AtomicU64 = self.block.mapping.as_ptr().cast();
-        // SAFETY: by the invariants of `RingMem` and `RingBlock`.
-        unsafe { std::slice::from_raw_parts(ptr.wrapping_add(self.first), self.words) }
+        // SAFETY: by the invariants of `RingMem` and `RingBlock`; an array has no padding.
+        unsafe { std::slice::from_raw_parts(ptr.wrapping_add(self.first).cast(), self.words / 2) }
     }
 
     /// Where the device finds it.

@@ -99,6 +99,39 @@ impl Batch {
         }
     }
 
+    /// Appends the packets of `more`, at most as many as there is room for behind the last one
+    /// (all room, after [`compact`](Self::compact)), and returns how many.
+    #[inline(always)]
+    pub(super) fn extend_within(&mut self, more: impl Iterator<Item = Mbuf>) -> usize {
+        let mut n = 0;
+        for (place, packet) in self.items[self.tail..].iter_mut().zip(more) {
+            place.write(packet);
+            n += 1;
+        }
+        self.tail += n;
+        n
+    }
+
+    /// Takes packets from the front for as long as `take` wants the next one, and returns how
+    /// many. What `take` answers true for, it has copied and now owns; it must not panic after
+    /// that.
+    ///
+    /// # Safety
+    /// `take` treats a packet that it answers true for as moved out, and one that it answers false
+    /// for as untouched.
+    #[inline(always)]
+    pub(super) unsafe fn take_while(&mut self, mut take: impl FnMut(&Mbuf) -> bool) -> usize {
+        let mut n = 0;
+        for packet in self.iter() {
+            if !take(packet) {
+                break;
+            }
+            n += 1;
+        }
+        self.head += n;
+        n
+    }
+
     /// The first packet.
     #[inline(always)]
     pub fn first(&self) -> Option<&Mbuf> {

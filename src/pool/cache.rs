@@ -57,12 +57,12 @@ impl PoolCache {
             }
             let n = left.min(self.len);
             self.len -= n;
-            for id in &self.slots[self.len..self.len + n] {
-                self.pool.note_taken(*id);
-                // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go
-                // of these.
-                out.push_within(Mbuf::empty(unsafe { Slot::from_raw(*id) }, self.headroom));
-            }
+            let ids = &self.slots[self.len..self.len + n];
+            ids.iter().for_each(|id| self.pool.note_taken(*id));
+            // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go of
+            // these.
+            let slots = ids.iter().map(|id| unsafe { Slot::from_raw(*id) });
+            out.extend_within(slots.map(|s| Mbuf::empty(s, self.headroom)));
             left -= n;
         }
         wanted - left
@@ -77,8 +77,34 @@ impl PoolCache {
     /// Frees all packets of a batch.
     #[inline]
     pub fn free_batch(&mut self, packets: &mut Batch) {
-        while let Some(p) = packets.pop() {
-            self.free(p);
+        while !packets.is_empty() {
+            if self.len == CAPACITY {
+                self.unload();
+            }
+            let (first, count) = (self.chunks.start, self.chunks.end - self.chunks.start);
+            let mut places = self.slots[self.len..].iter_mut();
+            let pool = &self.pool;
+            // SAFETY: the name that is stored is the packet's only one (it is no chain), and it is
+            // this cache's once `len` has grown.
+            let n = unsafe {
+                packets.take_while(|m| {
+                    let plain = !m.is_chain() && (m.id() / CHUNK_LINES).wrapping_sub(first) < count;
+                    match places.next() {
+                        Some(place) if plain => {
+                            pool.note_freed(m.id());
+                            *place = m.id();
+                            true
+                        }
+                        _ => false,
+                    }
+                })
+            };
+            self.len += n;
+            if n == 0
+                && let Some(odd) = packets.pop()
+            {
+                self.free(odd);
+            }
         }
     }
 

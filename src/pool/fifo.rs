@@ -51,38 +51,69 @@ impl SlotFifo {
         &self.ids[range]
     }
 
-    /// Moves `n` packets (at most the run up to the ring's end) from the front of the queue to
-    /// `out`, as `meta` of their index describes them, and returns how many came: with a
-    /// `software` device those that it still holds do not, and stay out of use for good.
+    /// Moves packets (at most the run up to the ring's end) from the front of the queue to `out`,
+    /// one for each of `metas`, which describe them, and returns (how many left the queue, how
+    /// many arrived): with a `software` device those that it still holds do not arrive and stay
+    /// out of use for good.
     ///
     /// Lengths beyond the buffer are cut to it.
     #[inline(always)]
     pub(crate) fn receive_run(
         &mut self,
-        n: usize,
         geometry: Geometry,
         software: bool,
         out: &mut Batch,
-        mut meta: impl FnMut(usize) -> RxMeta,
-    ) -> usize {
-        let n = n.min(self.len).min(self.ids.len() - self.head).min(out.room());
+        metas: impl ExactSizeIterator<Item = RxMeta>,
+    ) -> (usize, usize) {
+        out.compact();
+        let n = metas.len().min(self.len).min(self.ids.len() - self.head).min(out.room());
         let first = self.head;
         self.head = if first + n == self.ids.len() { 0 } else { first + n };
         self.len -= n;
-        let mut lost = 0;
-        for (i, id) in self.ids[first..first + n].iter().enumerate() {
-            let mut m = meta(first + i);
-            m.len = m.len.min(geometry.room());
-            if software && !Self::mem(*id).take_back(*id, Lent::Rx) {
-                lost += 1;
-                continue;
-            }
+        let (headroom, room) = (geometry.headroom(), geometry.room());
+        let ids = self.ids[first..first + n].iter().zip(metas);
+        let ours = ids.filter(|(id, _)| !software || Self::mem(**id).take_back(**id, Lent::Rx));
+        let arrived = out.extend_within(ours.map(|(id, mut meta)| {
+            meta.len = meta.len.min(room);
             // SAFETY: the entry was owned by this queue, and `head` and `len` have let go of it.
             let slot = unsafe { Slot::from_raw(*id) };
             // SAFETY: the length was cut to the room behind the headroom.
-            out.push_within(unsafe { Mbuf::received(slot, geometry.headroom(), m) });
-        }
-        n - lost
+            unsafe { Mbuf::received(slot, headroom, meta) }
+        }));
+        (n, arrived)
+    }
+
+    /// Moves packets from the front of `batch` into the queue, one for each of `descriptors` (the
+    /// places from the tail on) that `post` fills for it, and returns how many. Stops at the first
+    /// packet that is a chain or that `post` does not accept, at the ring's end, and when full.
+    #[inline(always)]
+    pub(crate) fn send_run<D>(
+        &mut self,
+        software: bool,
+        batch: &mut Batch,
+        descriptors: &[D],
+        mut post: impl FnMut(usize, &D, &Mbuf) -> bool,
+    ) -> usize {
+        let first = self.tail();
+        let n = descriptors.len().min(self.room()).min(self.ids.len() - first);
+        let places = self.ids[first..first + n].iter_mut().enumerate();
+        let mut places = places.zip(&descriptors[..n]);
+        // SAFETY: the name that is stored is the packet's only one (it is no chain), and it is
+        // this queue's once `len` has grown.
+        let sent = unsafe {
+            batch.take_while(|m| match places.next() {
+                Some(((i, place), d)) if !m.is_chain() && post(first + i, d, m) => {
+                    *place = m.id();
+                    if software {
+                        Self::mem(*place).lend(*place, Lent::Tx);
+                    }
+                    true
+                }
+                _ => false,
+            })
+        };
+        self.len += sent;
+        sent
     }
 
     /// Takes the oldest entry as one received segment, as [`receive_run`](Self::receive_run) does.
@@ -99,36 +130,6 @@ impl SlotFifo {
         meta.len = meta.len.min(geometry.room());
         // SAFETY: the length was cut to the room behind the headroom.
         Some(unsafe { Mbuf::received(slot, geometry.headroom(), meta) })
-    }
-
-    /// Moves up to `n` packets from the front of `batch` into the queue (at most the run up to the
-    /// ring's end), as long as `post` accepts each with its index, and returns how many.
-    /// Only unchained packets are offered.
-    #[inline(always)]
-    pub(crate) fn send_run(
-        &mut self,
-        n: usize,
-        software: bool,
-        batch: &mut Batch,
-        mut post: impl FnMut(usize, &Mbuf) -> bool,
-    ) -> usize {
-        let first = self.tail();
-        let n = n.min(self.room()).min(self.ids.len() - first);
-        let mut sent = 0;
-        for (i, place) in self.ids[first..first + n].iter_mut().enumerate() {
-            match batch.first() {
-                Some(m) if !m.is_chain() && post(first + i, m) => {}
-                _ => break,
-            }
-            let Some(m) = batch.pop() else { break };
-            *place = m.into_slot().into_raw();
-            if software {
-                Self::mem(*place).lend(*place, Lent::Tx);
-            }
-            sent += 1;
-        }
-        self.len += sent;
-        sent
     }
 
     /// Appends one slot, lent for sending.

@@ -19,6 +19,8 @@ use common::{EXIT_CODES, Failure, Interrupt, units};
 
 /// At the end, what is in the transmit rings gets so long to leave.
 const DRAIN: Duration = Duration::from_millis(500);
+/// NICs report completions in groups, so fewer packets than this stay in flight for ever.
+const REPORTED: usize = 32;
 
 /// Carries packets between two ports, both ways.
 ///
@@ -283,7 +285,7 @@ impl Way {
     }
 
     fn busy(&self) -> bool {
-        self.lanes.iter().any(|l| !l.batch.is_empty()) || self.tx.iter().any(|t| t.in_flight() > 0)
+        self.lanes.iter().any(|l| !l.batch.is_empty()) || self.tx.iter().any(|t| t.in_flight() >= REPORTED)
     }
 
     fn give_up(&mut self, cache: &mut PoolCache) {

@@ -89,7 +89,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     /// Posts buffers while there is room and a supply, then rings once.
     fn refill(&mut self, cache: &mut PoolCache) {
         let before = self.slots.len();
-        loop {
+        while self.slots.len() < self.full() {
             let want = self.full() - self.slots.len();
             let at = self.slots.tail();
             let got = self.slots.fill_run(cache, want);

@@ -21,7 +21,7 @@ pub(crate) struct Drops {
     pub(crate) tx_full: u64,
     /// Freed by the transmit queue: they can never be sent.
     pub(crate) tx_error: u64,
-    /// Still in a transmit ring at the end.
+    /// In a transmit ring at the end, and not sent as far as the NIC knows.
     pub(crate) tx_stuck: u64,
     /// Damaged on the wire (CRC or symbol errors).
     pub(crate) crc: u64,
@@ -50,7 +50,7 @@ impl Drops {
         for (c, nic) in counts.ports.iter().zip(nics) {
             d.tx_full += c.unsent;
             d.tx_error += c.tx.errors;
-            d.tx_stuck += c.in_flight;
+            d.tx_stuck += stuck(c, nic);
             d.crc += nic.rx_crc_errors;
             d.length += nic.rx_length_errors;
             d.fifo_missed += nic.rx_missed;
@@ -103,6 +103,12 @@ pub(crate) struct Residual {
     pub(crate) frames: i128,
 }
 
+/// Packets that the queues took and the NIC did not send. Not the queues' own number: a NIC
+/// reports completions by the dozen, so the last packets sent stay in flight to the queue.
+pub(crate) fn stuck(counts: &PortCounts, nic: &PortStats) -> u64 {
+    counts.tx.packets.saturating_sub(nic.tx_packets).min(counts.in_flight)
+}
+
 /// What the NICs delivered and the queues know nothing of.
 fn behind(counts: &Snapshot, nics: &[PortStats]) -> i128 {
     let delivered: i128 = nics.iter().map(|n| i128::from(n.rx_packets)).sum();
@@ -127,13 +133,14 @@ pub(crate) fn residuals(
     let queued = sum(&|c| c.tx.packets);
     let sent = nic(&|n| n.tx_packets);
     let delivered = nic(&|n| n.rx_packets);
+    let left: i128 = counts.ports.iter().zip(nics).map(|(c, n)| i128::from(stuck(c, n))).sum();
     let mut stages = vec![
         // What the tool made or received, it sent, used or dropped.
         ("tool", sum(&|c| c.generated) + received - sum(&|c| c.consumed + c.dropped) - offered),
         // What it meant to send, the queues took, or it was freed.
         ("tx_queue", offered - queued - sum(&|c| c.tx.errors + c.unsent)),
         // What the queues took, the NIC sent, or it is still there.
-        ("tx_nic", queued - sent - sum(&|c| c.in_flight)),
+        ("tx_nic", queued - sent - left),
     ];
     if topology == Topology::Closed {
         let lost = nic(&|n| {

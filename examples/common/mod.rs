@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each tool uses its own part of this")]
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,6 +81,7 @@ pub(crate) fn run(tool: &str, main: impl FnOnce() -> Result<(), Failure>) -> Exi
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .without_time()
         .with_target(false)
         .try_init();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use barewire::poll::pin_to_core;
 use barewire::port::{RxQueue, RxQueueStats, TxQueue, TxQueueStats};
 
+use super::ladder;
 use super::report::{Moment, Reporter};
 use super::session::Session;
 use super::{Failure, Interrupt};
@@ -196,7 +197,8 @@ impl Pulse {
         self.word.fetch_add(TICK, Ordering::Relaxed);
     }
 
-    fn snapshot(&self) -> Snapshot {
+    /// The sum of what the workers showed last.
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut sum = Snapshot::default();
         for place in &self.board {
             sum.add(&place.lock().unwrap_or_else(PoisonError::into_inner));
@@ -370,6 +372,21 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Makes this a failure when packets stayed in a transmit ring.
+    pub(crate) fn fail_if_stuck(&mut self, session: &Session) {
+        for (p, c) in session.ports.iter().zip(&self.moment.counts.ports) {
+            let stuck = ladder::stuck(c, &p.stats);
+            if stuck > 0 && !p.stale {
+                let name = &p.port.info().name;
+                let why = format!(
+                    "{name}: {stuck} packets stayed in the transmit ring; check the link and \
+                     whether the far end pauses it"
+                );
+                self.failure.get_or_insert(why);
+            }
+        }
+    }
+
     /// Stops the ports, prints the summary, and says how the tool ends.
     pub(crate) fn finish(
         mut self,

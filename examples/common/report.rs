@@ -166,7 +166,10 @@ impl Reporter {
         let mut object = self.object(end, rates, session, seconds);
         object.insert("final".to_owned(), json!(true));
         let stages = residuals(&end.counts, &nics(session), self.topology);
-        object.insert("reconciles".to_owned(), json!(stages.iter().all(|r| r.frames == 0)));
+        let stale = session.ports.iter().any(|p| p.stale);
+        let reconciles = !stale && stages.iter().all(|r| r.frames == 0);
+        object.insert("reconciles".to_owned(), json!(reconciles));
+        object.insert("nic_counters_stale".to_owned(), json!(stale));
         let stages: Map<_, _> =
             stages.iter().map(|r| (r.stage.to_owned(), json!(r.frames as i64))).collect();
         object.insert("residuals".to_owned(), Value::Object(stages));
@@ -312,6 +315,8 @@ fn human(tool: &str, o: &Map<String, Value>) -> String {
     }
     if o.get("reconciles").and_then(Value::as_bool) == Some(true) {
         text.push_str("  every frame is accounted for");
+    } else if o.get("nic_counters_stale").and_then(Value::as_bool) == Some(true) {
+        text.push_str("  frames cannot be accounted for: a NIC's last counters could not be read");
     } else {
         text.push_str("  NOT every frame is accounted for; in minus out by stage:");
         for (stage, n) in o.get("residuals").and_then(Value::as_object).into_iter().flatten() {

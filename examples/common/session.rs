@@ -44,6 +44,31 @@ pub(crate) struct OpenPort {
     pub(crate) port: Port,
     pub(crate) link: LinkStatus,
     pub(crate) stats: PortStats,
+    /// Whether the last attempt to read `stats` failed.
+    pub(crate) stale: bool,
+}
+
+impl OpenPort {
+    fn new(port: Port) -> Self {
+        Self { port, link: LinkStatus::DOWN, stats: PortStats::default(), stale: false }
+    }
+
+    fn refresh(&mut self) -> Result<()> {
+        let link = self.port.link().map(|link| self.link = link);
+        let fault = match self.port.stats() {
+            Ok(stats) => {
+                (self.stats, self.stale) = (stats, false);
+                return link;
+            }
+            Err(e) => e,
+        };
+        // A fault that the device recorded is told once, and the counters can be read after it.
+        match self.port.stats() {
+            Ok(stats) => (self.stats, self.stale) = (stats, false),
+            Err(_) => self.stale = true,
+        }
+        link.and(Err(fault))
+    }
 }
 
 /// The ports of a tool, started, and the pool that all of them use.
@@ -75,7 +100,7 @@ impl Session {
                 return Err(too_long(need.frame, allowed).into());
             }
             config.check(port.info())?;
-            ports.push(OpenPort { port, link: LinkStatus::DOWN, stats: PortStats::default() });
+            ports.push(OpenPort::new(port));
         }
         let pool = Mempool::new(&pool_config(options, need, &config, &ports))?;
         let mut queues = Vec::with_capacity(ports.len());
@@ -106,8 +131,7 @@ impl Session {
     pub(crate) fn refresh(&mut self) -> Result<()> {
         let mut first = Ok(());
         for p in &mut self.ports {
-            let result = p.port.link().map(|link| p.link = link);
-            let result = result.and_then(|()| p.port.stats().map(|stats| p.stats = stats));
+            let result = p.refresh();
             first = first.and(result);
         }
         first

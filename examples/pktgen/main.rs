@@ -154,7 +154,10 @@ fn pktgen(cli: &Cli) -> Result<(), Failure> {
     let secs = cli.secs.or(endless.then_some(DEFAULT_SECS));
     let jobs = plan(cli, &session, queues, recording.as_ref())?;
     let end = End { interrupt: &interrupt, secs };
-    let outcome = pulse::run(jobs, &cli.ports.cpu, &mut session, &mut reporter, &end);
+    let mut outcome = pulse::run(jobs, &cli.ports.cpu, &mut session, &mut reporter, &end);
+    if cli.mode == Mode::Loop {
+        outcome.fail_if_stuck(&session);
+    }
     outcome.finish(&mut session, &mut reporter)
 }
 

@@ -153,6 +153,16 @@ impl PoolCache {
     #[inline]
     pub(super) fn put_raw(&mut self, ids: &[u32]) {
         ids.iter().for_each(|id| self.pool.note_freed(*id));
+        let fits = CAPACITY - self.len;
+        if ids.len() > fits {
+            return self.put_many(ids);
+        }
+        self.slots[self.len..self.len + ids.len()].copy_from_slice(ids);
+        self.len += ids.len();
+    }
+
+    #[cold]
+    fn put_many(&mut self, ids: &[u32]) {
         for part in ids.chunks(MAG) {
             while self.len + part.len() > CAPACITY {
                 self.unload();

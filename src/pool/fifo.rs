@@ -113,10 +113,11 @@ impl SlotFifo {
         let mut sent = 0;
         while sent < n {
             let m = &packets[sent];
+            // Written first, so that the compiler need not read the name again after `post`.
+            ids[sent] = m.id();
             if m.is_chain() || !post(&descriptors[sent], m) {
                 break;
             }
-            ids[sent] = m.id();
             if software {
                 Self::mem(m.id()).lend(m.id(), Lent::Tx);
             }

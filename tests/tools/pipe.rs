@@ -8,11 +8,11 @@ use barewire::port::{QueueRx, QueueTx, RxQueueStats, TxQueueStats};
 use barewire::{Batch, Mbuf, PoolCache, RxQueue, TxQueue};
 
 /// What happens to a packet, by its number.
-pub type Mischief = fn(u64) -> Act;
+pub(crate) type Mischief = fn(u64) -> Act;
 
 /// What the pipe does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     Pass,
     Lose,
     Double,
@@ -44,7 +44,7 @@ struct Rx {
 }
 
 /// Queues joined by a pipe that holds at most `room` packets.
-pub fn pair(room: usize, mischief: Mischief) -> (TxQueue, RxQueue) {
+pub(crate) fn pair(room: usize, mischief: Mischief) -> (TxQueue, RxQueue) {
     let pipe = Arc::new(Mutex::new(Pipe::default()));
     let tx = Tx { pipe: Arc::clone(&pipe), room, mischief, stats: TxQueueStats::default() };
     (TxQueue::new(tx), RxQueue::new(Rx { pipe, stats: RxQueueStats::default() }))

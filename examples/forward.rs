@@ -287,7 +287,8 @@ impl Way {
     }
 
     fn busy(&self) -> bool {
-        self.lanes.iter().any(|l| !l.batch.is_empty()) || self.tx.iter().any(|t| t.in_flight() >= REPORTED)
+        self.lanes.iter().any(|l| !l.batch.is_empty())
+            || self.tx.iter().any(|t| t.in_flight() >= REPORTED)
     }
 
     fn give_up(&mut self, cache: &mut PoolCache) {

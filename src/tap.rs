@@ -87,7 +87,7 @@ impl Tap {
         if let Some(mtu) = config.mtu {
             let mut request = Request::new(name);
             request.set_number(mtu);
-            configure(name, libc::SIOCSIFMTU, &mut request, "set the MTU of")?;
+            configure(name, libc::SIOCSIFMTU, &mut request, &format!("set the MTU {mtu} of"))?;
         }
         if config.up {
             let mut request = Request::new(name);
@@ -242,9 +242,6 @@ fn configure(name: &str, code: libc::Ioctl, request: &mut Request, what: &str) -
                   out the options up and mtu"
                 .to_owned(),
         },
-        Some(libc::EINVAL) if code == libc::SIOCSIFMTU => {
-            Error::config("mtu", "out of range", "68 to 16366, and what the interface allows")
-        }
         _ => tap_io(what, name, e),
     })
 }

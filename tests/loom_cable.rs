@@ -1,6 +1,6 @@
 //! Loom's exhaustive search over the cable's ring, and over broken copies of it that loom must see
 //! through. The very file that the library is built from is compiled here against loom's atomics.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::duplicate_mod)]
 
 /// Makes a module with the ring compiled against a `sync` of the given strengths.
 macro_rules! ring_with {

@@ -20,6 +20,7 @@ pub use desc::{RxDesc, TxDesc};
 pub use rx::RxRing;
 pub use tx::TxRing;
 
+use crate::error::{Error, Result};
 use crate::mem::{DmaSpace, RingMem};
 use crate::mmio::Bar;
 use crate::pool::Mempool;
@@ -53,6 +54,18 @@ pub(crate) struct QueueSetup<'a, B: Bar> {
     pub(crate) life: &'a Arc<Lifeline>,
     /// Longest frame without CRC, in bytes.
     pub(crate) max_frame: u16,
+}
+
+impl<B: Bar> QueueSetup<'_, B> {
+    /// The device address of each of the pool's chunks.
+    fn chunks(&self) -> Result<Box<[u64]>> {
+        let mem = self.pool.mem();
+        let chunks = mem.first_chunk()..mem.first_chunk() + mem.chunks();
+        let mapped: Option<Box<[u64]>> = chunks.map(|c| self.space.chunk(c)).collect();
+        mapped.ok_or_else(|| Error::State {
+            why: "the pool must be attached to the port before its queues are made".to_owned(),
+        })
+    }
 }
 
 /// Descriptors between two completion reports, two tail writes of a refill, two refills.

@@ -43,14 +43,8 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     /// An empty ring; nothing is posted before [`fill`](Self::fill).
     pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
         let size = setup.ring.descriptors().len();
-        let mem = setup.pool.mem();
         let geometry = setup.pool.geometry();
-        let chunks: Option<Box<[u64]>> = (mem.first_chunk()..mem.first_chunk() + mem.chunks())
-            .map(|c| setup.space.chunk(c))
-            .collect();
-        let chunks = chunks.ok_or_else(|| Error::State {
-            why: "the pool must be attached to the port before its queues are made".to_owned(),
-        })?;
+        let chunks = setup.chunks()?;
         Ok(Self {
             tail: setup.bar.doorbell(setup.tail),
             ring: setup.ring,
@@ -95,7 +89,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     /// Posts buffers while there is room and a supply, then rings once.
     fn refill(&mut self, cache: &mut PoolCache) {
         let before = self.slots.len();
-        loop {
+        while self.slots.len() < self.full() {
             let want = self.full() - self.slots.len();
             let at = self.slots.tail();
             let got = self.slots.fill_run(cache, want);
@@ -241,13 +235,15 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
             if run > 0 {
                 dma_acquire();
                 let mut bytes = 0;
-                let metas = descriptors[at..at + run].iter().map(|d| {
+                let done = &descriptors[at..at + run];
+                let read = |d: &[AtomicU64; 2]| {
                     let w0 = d[0].load(Ordering::Relaxed);
                     let m = plain_meta(w0, d[1].load(Ordering::Relaxed));
                     bytes += u64::from(m.len);
                     m
-                });
-                let (gone, came) = self.slots.receive_run(self.geometry, B::SOFTWARE, out, metas);
+                };
+                let (gone, came) =
+                    self.slots.receive_run(self.geometry, B::SOFTWARE, out, done, read);
                 self.stats.packets += came as u64;
                 self.stats.bytes += bytes;
                 self.stats.bad_descriptors += (gone - came) as u64;

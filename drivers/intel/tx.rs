@@ -15,7 +15,7 @@ use crate::port::{Lifeline, QueueTx, TxQueueStats};
 
 /// The shortest packet the hardware takes, before padding (82599 datasheet 7.2.1.2.1: 17 bytes
 /// with padding enabled; fewer may hang the transmit unit).
-const SHORTEST: usize = 17;
+const SHORTEST: u16 = 17;
 
 /// A transmit queue: descriptors, the slots behind them, and the tail register.
 #[derive(Debug)]
@@ -24,8 +24,11 @@ pub struct TxRing<B: Bar, F: Flavor> {
     tail: B::Bell,
     slots: SlotFifo,
     space: Arc<DmaSpace>,
-    /// The pool whose buffers go back in bulk.
+    /// The pool whose buffers are posted and go back in bulk.
     home: Mempool,
+    /// Its first chunk, and the device address of each of its chunks.
+    first_chunk: u32,
+    chunks: Box<[u64]>,
     /// Entries at the queue's front up to which one of another pool may lie.
     mixed: usize,
     /// Indices of descriptors that will report completion, oldest first.
@@ -45,10 +48,11 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         let size = setup.ring.descriptors().len();
         Ok(Self {
             tail: setup.bar.doorbell(setup.tail),
-            ring: setup.ring,
             slots: SlotFifo::new(size),
             space: setup.space.clone(),
             home: setup.pool.clone(),
+            first_chunk: setup.pool.mem().first_chunk(),
+            chunks: setup.chunks()?,
             mixed: 0,
             // One mark a descriptor at the very most, so that it never grows.
             marks: VecDeque::with_capacity(size),
@@ -57,6 +61,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             max_frame: setup.max_frame,
             stats: TxQueueStats::default(),
             life: setup.life.clone(),
+            ring: setup.ring,
             flavor: PhantomData,
         })
     }
@@ -95,43 +100,39 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         before - self.slots.len()
     }
 
-    /// Posts a run of unchained packets. Stops at the ring's end, a full ring, a chain, or a
-    /// packet that cannot be sent.
+    /// Posts a run of unchained packets of the home pool, up to the next report. Stops at the
+    /// ring's end, a full ring, and any other packet.
     #[inline(always)]
     fn post_run(&mut self, packets: &mut Batch) -> usize {
         let at = self.slots.tail();
-        let end = self.ring.descriptors().len().min(at + self.room());
+        let most = self.room().min(self.stride.saturating_sub(self.unmarked));
+        let end = self.ring.descriptors().len().min(at + most);
         let descriptors = &self.ring.descriptors()[at..end];
-        let home = self.home.mem();
-        let longest = usize::from(self.max_frame);
-        let (space, stride) = (&*self.space, self.stride);
-        let (mut unmarked, mut foreign, mut bytes) = (self.unmarked, false, 0);
-        let marks = &mut self.marks;
-        let sent = self.slots.send_run(B::SOFTWARE, packets, descriptors, |i, d, m| {
-            let len = m.len();
-            let Some(iova) = space.iova(m.id(), u32::from(m.offset())) else { return false };
-            if !(SHORTEST..=longest).contains(&len) {
+        let (first, chunks) = (self.first_chunk, &*self.chunks);
+        let longest = self.max_frame - SHORTEST;
+        let mut bytes = 0;
+        let sent = self.slots.send_run(B::SOFTWARE, packets, descriptors, |d, m| {
+            let len = m.len() as u16;
+            let (chunk, within) = crate::mem::split_id(m.id());
+            let Some(base) = chunks.get(chunk.wrapping_sub(first) as usize) else { return false };
+            if len.wrapping_sub(SHORTEST) > longest {
                 return false;
             }
-            unmarked += 1;
-            let mut command = TxDesc::EOP;
-            if unmarked == stride {
-                command |= TxDesc::RS;
-                marks.push_back(i as u32);
-                unmarked = 0;
-            }
-            d[0].store(iova, Ordering::Relaxed);
-            d[1].store(TxDesc::data(len as u16, len as u32, command), Ordering::Relaxed);
-            foreign |= !home.contains(m.id());
-            bytes += len as u64;
+            d[0].store(base + within + u64::from(m.offset()), Ordering::Relaxed);
+            let command = TxDesc::data(len, u32::from(len), TxDesc::EOP);
+            d[1].store(command, Ordering::Relaxed);
+            bytes += u64::from(len);
             true
         });
-        self.unmarked = unmarked;
+        self.unmarked += sent;
+        if self.unmarked == self.stride && sent > 0 {
+            let last = &descriptors[sent - 1][1];
+            last.store(last.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
+            self.marks.push_back((at + sent - 1) as u32);
+            self.unmarked = 0;
+        }
         self.stats.packets += sent as u64;
         self.stats.bytes += bytes;
-        if foreign {
-            self.mixed = self.slots.len();
-        }
         sent
     }
 
@@ -144,7 +145,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             len > 0 && self.space.iova(id, u32::from(offset)).is_some()
         });
         each && segments <= self.capacity()
-            && (SHORTEST..=usize::from(self.max_frame)).contains(&len)
+            && (usize::from(SHORTEST)..=usize::from(self.max_frame)).contains(&len)
     }
 
     /// Handles the first packet, which [`post_run`](Self::post_run) would not. False: the ring is

@@ -253,7 +253,12 @@ impl Device {
         self.regs.poke(later.offset, old & !later.clear | later.set);
         match later.effect {
             Effect::None => {}
-            Effect::DataPath => self.changed(),
+            Effect::DataPath => {
+                // At once: a queue that is disabled and enabled again starts anew, even if no
+                // step came in between.
+                self.changed();
+                engine.refresh(self.generation.load(Ordering::Relaxed));
+            }
             Effect::Autoload => {
                 self.load_mac(slow);
                 self.changed();
@@ -296,13 +301,12 @@ impl Device {
         } else {
             way
         };
-        let link = engine.link_up();
         let moved =
             engine.step(way, self.generation.load(Ordering::Acquire), self.clock.wire_now());
         if engine.shared.removal {
             self.gone.store(true, Ordering::Relaxed);
         }
-        if link != engine.link_up() {
+        if engine.link_changed() {
             let causes = self.regs.word(EICR::META.offset);
             let _old = causes.map(|w| w.fetch_or(EICR::LSC.mask(), Ordering::AcqRel));
         }

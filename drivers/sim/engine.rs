@@ -13,8 +13,8 @@ use super::setup::{RxPlan, TxPlan};
 use super::stats::{Tally, Truth};
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
-use super::wire::Wire;
-use crate::drivers::ixgbe::regs::STATUS;
+use super::wire::{Loopback, Wire};
+use crate::drivers::ixgbe::regs::{HLREG0, STATUS};
 use crate::mmio::Register;
 
 /// Frames received, and descriptors fetched per transmit queue, in one step at most.
@@ -151,6 +151,8 @@ pub(super) enum Way {
 pub(super) struct Engine {
     pub(super) wire: Box<dyn Wire>,
     pub(super) shared: Shared,
+    /// In place of the wire while HLREG0.LPBK leads the MAC's transmitter to its receiver.
+    looped: Option<Loopback>,
     rx: RxPath,
     tx: TxPath,
     iommu: Arc<SimIommu>,
@@ -168,6 +170,7 @@ pub(super) struct Engine {
     flap: u32,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
+    was_up: bool,
 }
 
 impl Engine {
@@ -195,6 +198,7 @@ impl Engine {
         Self {
             wire,
             shared,
+            looped: None,
             rx: RxPath::default(),
             tx: TxPath::default(),
             iommu,
@@ -205,6 +209,7 @@ impl Engine {
             master_enabled: true,
             flap: 0,
             unplugged: false,
+            was_up: false,
         }
     }
 
@@ -218,15 +223,40 @@ impl Engine {
 
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
-        !self.training && !self.unplugged && self.flap == 0 && self.wire.link_up()
+        !self.down() && self.medium().link_up()
     }
 
-    /// Moves a batch. Returns whether anything moved.
-    pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
+    /// Whether the link has come or gone since the last call.
+    pub(super) fn link_changed(&mut self) -> bool {
+        let up = self.link_up();
+        std::mem::replace(&mut self.was_up, up) != up
+    }
+
+    /// Whether the link is down for a reason on this side of the wire.
+    fn down(&self) -> bool {
+        self.training || (self.unplugged || self.flap > 0) && self.looped.is_none()
+    }
+
+    /// What the MAC is connected to.
+    pub(super) fn medium(&self) -> &dyn Wire {
+        match &self.looped {
+            Some(inner) => inner,
+            None => &*self.wire,
+        }
+    }
+
+    /// Looks at the registers again if they or the address map have changed.
+    #[inline]
+    pub(super) fn refresh(&mut self, generation: u32) {
         let seen = (generation, self.iommu.generation());
         if self.seen != seen {
             self.set_up(seen);
         }
+    }
+
+    /// Moves a batch. Returns whether anything moved.
+    pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
+        self.refresh(generation);
         self.shared.now = now;
         if self.shared.chaos.any() {
             self.flap = self.flap.saturating_sub(1);
@@ -234,23 +264,32 @@ impl Engine {
                 self.flap = 1 + self.shared.chaos.below(50);
             }
         }
-        if self.training || self.unplugged || self.flap > 0 || !self.master_enabled {
+        if self.down() || !self.master_enabled {
             return false;
         }
         let master = self.bus_master;
         let mut moved = false;
         if self.tx.is_on() && (way != Way::Rx || self.tx.left_over) {
-            moved |= self.tx.step(&mut self.shared, &mut *self.wire, now, master);
+            let wire: &mut dyn Wire = match &mut self.looped {
+                Some(inner) => inner,
+                None => &mut *self.wire,
+            };
+            moved |= self.tx.step(&mut self.shared, wire, now, master);
         }
         if self.rx.is_on() && way != Way::Tx && master {
             moved |= self.receive(now);
         }
-        self.shared.tally.flush(&self.shared.regs);
+        let Shared { tally, regs, truth, .. } = &mut self.shared;
+        tally.flush(regs, truth);
         moved
     }
 
     fn receive(&mut self, now: Duration) -> bool {
-        let Self { wire, shared, rx, .. } = self;
+        let Self { wire, looped, shared, rx, .. } = self;
+        let wire: &mut dyn Wire = match looped {
+            Some(inner) => inner,
+            None => &mut **wire,
+        };
         rx.blocked = false;
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
         rx.finish(shared);
@@ -259,7 +298,6 @@ impl Engine {
             shared.tally.missed += missed;
             shared.tally.touch();
             shared.truth.arrived += missed;
-            shared.truth.missed += missed;
         }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
@@ -283,6 +321,11 @@ impl Engine {
         let Shared { regs, .. } = &self.shared;
         let regs = regs.clone();
         self.master_enabled = regs.get::<STATUS>(0).has(STATUS::GIO_MASTER);
+        if !regs.get::<HLREG0>(0).has(HLREG0::LPBK) {
+            self.looped = None;
+        } else if self.looped.is_none() {
+            self.looped = Some(Loopback::new());
+        }
         let windows = std::mem::take(&mut self.shared.windows);
         self.rx.set_up(&self.shared, |old| RxPlan::decode(&regs, &windows, old));
         self.tx.set_up(&mut self.shared, TxPlan::decode(&regs, &windows));

@@ -241,7 +241,7 @@ impl Random {
     /// A number below `n` (which is not 0).
     #[inline]
     pub(super) fn below(&mut self, n: u32) -> u32 {
-        (u64::from(self.next()) * u64::from(n) >> 32) as u32
+        ((u64::from(self.next()) * u64::from(n)) >> 32) as u32
     }
 }
 

@@ -13,7 +13,7 @@ use crate::mem::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping};
 /// Distance of two windows.
 const WINDOW_SHIFT: u32 = 22;
 /// Windows there are. A power of two.
-const WINDOWS: usize = 1 << 15;
+const WINDOWS: usize = 1 << 14;
 /// Device address of window 0: beyond 32 bits, so that a lost upper half is noticed.
 const BASE: u64 = 0x52 << 32;
 /// Odd, so that multiplying by it permutes the windows.
@@ -176,7 +176,7 @@ impl DmaMap for SimIommu {
             return Err(Error::config(
                 "memory of one software NIC",
                 format!("{} MiB", target.mapping().len() >> 20),
-                format!("{} MiB", WINDOWS * CHUNK >> 20),
+                format!("{} MiB", (WINDOWS * CHUNK) >> 20),
             ));
         }
         let mut taken = vec![false; WINDOWS];
@@ -199,7 +199,7 @@ impl DmaMap for SimIommu {
             return Err(Error::config(
                 "memory of one software NIC",
                 format!("{} MiB more", target.mapping().len() >> 20),
-                format!("{} MiB in all", WINDOWS * CHUNK >> 20),
+                format!("{} MiB in all", (WINDOWS * CHUNK) >> 20),
             ));
         }
         state.live.push(Arc::new(Mapped { target, iovas: iovas.clone() }));

@@ -144,10 +144,10 @@ impl Lawyer {
             QueueReg::Base | QueueReg::BaseHigh | QueueReg::Length | QueueReg::Head if enabled => {
                 self.record(Rule::RingChangedLive, offset, value);
             }
-            QueueReg::Base if value % 128 != 0 => {
+            QueueReg::Base if !value.is_multiple_of(128) => {
                 self.record(Rule::MisalignedBase, offset, value);
             }
-            QueueReg::Length if value % 128 != 0 => {
+            QueueReg::Length if !value.is_multiple_of(128) => {
                 self.record(Rule::MisalignedLength, offset, value);
             }
             QueueReg::Control if value & RXDCTL::ENABLE.mask() != 0 => {

@@ -18,7 +18,7 @@ impl Device {
         let engine = self.engine();
         let disabled = self.regs.get::<AUTOC2>(0).has(AUTOC2::LINK_DISABLE);
         let up = engine.link_up() && !disabled;
-        let speed = engine.wire.speed_mbps();
+        let speed = engine.medium().speed_mbps();
         drop(engine);
         if slow.link.was_up && !up {
             slow.link.lost = true;

@@ -16,6 +16,29 @@
 //! | `faults` | `name[@probability],...`, see [`Inject`] | none |
 //! | `lawyer` | `on`, `off` | `off` |
 //! | `trace` | events kept | 0 |
+//!
+//! # What is modelled
+//!
+//! - Registers: every line of the chip's table with its access mode and reset value; resets,
+//!   EEPROM autoload and reads, semaphores, master disable, queue enable, link training and the
+//!   security blocks take their time, by the clock or by how often software looks. A register
+//!   that is not in the table reads as zero and is logged once.
+//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
+//!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
+//!   stripped; MAC loopback.
+//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
+//!   checksums and VLAN tags, padding, completion by report-status.
+//! - Statistics: clear on read, stuck at the maximum, 36-bit pairs, queue maps. Like the chip,
+//!   GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a stripped CRC out.
+//!
+//! # What is not
+//!
+//! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
+//! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
+//! without effect are: interrupt delivery (causes and masks are kept, only link changes are
+//! raised), descriptor thresholds, RSC, header split, Flow Director, EtherType and 5-tuple
+//! filters, virtualisation, traffic classes, time stamps, wake-up, the SFP module's own EEPROM,
+//! and PHYs on the MDIO bus.
 
 #![forbid(unsafe_code)]
 
@@ -42,6 +65,9 @@ mod stats;
 mod trace;
 mod tx;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use bar::{SimBar, SimDoorbell, SimHost};
 pub use drive::Drive;

@@ -185,7 +185,7 @@ impl RegFile {
         for (i, (low, high)) in PAIRS.iter().enumerate() {
             for (meta, is_high) in [(low, false), (high, true)] {
                 let Some(from) = offset.checked_sub(meta.offset) else { continue };
-                let n = if meta.stride == 0 { 0 } else { from / meta.stride };
+                let n = from.checked_div(meta.stride).unwrap_or(0);
                 if meta.offset_of(n) == offset {
                     return Some((self.wide.get(i * MAX_PAIRS + n as usize)?, is_high));
                 }

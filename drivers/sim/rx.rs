@@ -61,7 +61,7 @@ struct Passed {
 
 /// Where a frame goes.
 struct Target {
-    queue: usize,
+    number: u8,
     rss_type: u64,
     hash: u32,
 }
@@ -115,7 +115,7 @@ impl RxPath {
     pub(super) fn accept(&mut self, shared: &mut Shared, frame: &[u8]) -> bool {
         let mut extra = 0;
         if shared.chaos.any() {
-            match self.hurt(shared, frame.len()) {
+            match self.hurt(shared, frame) {
                 Hurt::None => {}
                 Hurt::Gone => return true,
                 Hurt::Marked => extra = RXE,
@@ -127,70 +127,65 @@ impl RxPath {
             return self.bad_length(shared, frame);
         }
         let Some(passed) = self.filter(frame, tag) else {
-            shared.tally.total.0 += 1;
-            shared.tally.total.1 += len as u64 + 4;
-            shared.tally.good.0 += 1;
-            shared.tally.good.1 += len as u64 + 4;
+            shared.tally.filtered.add(frame);
             shared.tally.touch();
             shared.truth.arrived += 1;
-            shared.truth.filtered += 1;
             return true;
         };
         let parsed = packet::parse(frame);
         let target = self.choose(frame, &parsed);
-        let stripped = match self.queues.get(target.queue) {
-            Some(q) => q.setup.strip_vlan && tag.is_some(),
-            None => false,
-        };
         let mut w1 = RxDesc::DD | RxDesc::EOP | checks(&parsed) | extra;
         if passed.inexact {
             w1 |= PIF;
         }
-        if let (true, Some(tag)) = (stripped, tag) {
-            w1 |= RxDesc::VP | u64::from(tag) << 48;
-        }
         let hash = if self.plan.report_hash { target.hash } else { 0 };
         let w0 = target.rss_type | u64::from(parsed.ptype) << 4 | u64::from(hash) << 32;
-        let done = if stripped || !self.plan.strip_crc {
-            let mut scratch = std::mem::take(&mut self.scratch);
-            rebuild(&mut scratch, frame, stripped, !self.plan.strip_crc);
-            let done = self.deliver(shared, target.queue, &scratch, w0, w1);
-            self.scratch = scratch;
-            done
-        } else {
-            self.deliver(shared, target.queue, frame, w0, w1)
+        let number = usize::from(target.number) % QUEUES;
+        let place = usize::from(self.place[number]).wrapping_sub(1);
+        let Some(q) = self.queues.get_mut(place) else {
+            // A queue that is off drops, and counts where it would count if it were on.
+            let slot = self.plan.slots.get(number).copied().unwrap_or(0);
+            shared.tally.rx.drop(slot);
+            finish_frame(shared, frame, w1);
+            return true;
         };
-        let slot = self.queues.get(target.queue).map_or(0, |q| q.setup.common.slot);
-        match done {
-            Delivery::Wait => {
-                self.blocked = true;
-                return false;
+        let plain = tag.is_none() && self.plan.strip_crc && !shared.chaos.any();
+        let done = if plain && q.takes(len) {
+            q.store_one(shared, frame, w0, w1)
+        } else {
+            let strip = tag.filter(|_| q.setup.strip_vlan);
+            if let Some(tag) = strip {
+                w1 |= RxDesc::VP | u64::from(tag) << 48;
             }
-            Delivery::Stored => {
-                shared.tally.rx.queue(slot, len);
+            if strip.is_some() || !self.plan.strip_crc {
+                rebuild(&mut self.scratch, frame, strip.is_some(), !self.plan.strip_crc);
+                q.deliver(shared, &self.scratch, w0, w1)
+            } else {
+                q.deliver(shared, frame, w0, w1)
+            }
+        };
+        let slot = q.setup.common.slot;
+        match done {
+            Ok(true) => {
+                // QBRC counts what is stored: the CRC only when it is not stripped.
+                let crc = if self.plan.strip_crc { 0 } else { 4 };
+                shared.tally.rx.queue(slot, len + crc);
                 shared.truth.delivered += 1;
                 shared.truth.delivered_bytes += len as u64;
             }
-            Delivery::Dropped => {
-                shared.tally.rx.drop(slot);
-                shared.truth.no_descriptor += 1;
+            Ok(false) => shared.tally.rx.drop(slot),
+            Err(Full) => {
+                self.blocked = true;
+                return false;
             }
         }
-        let tally = &mut shared.tally;
-        tally.total.0 += 1;
-        tally.total.1 += len as u64 + 4;
-        tally.good.0 += 1;
-        tally.good.1 += len as u64 + 4;
-        tally.checksum_errors += u64::from(w1 & (L4E | IPE) != 0);
-        tally.rx.frame(frame);
-        tally.touch();
-        shared.truth.arrived += 1;
+        finish_frame(shared, frame, w1);
         true
     }
 
     /// The seeded misfortunes that befall a frame before the MAC has it.
     #[cold]
-    fn hurt(&self, shared: &mut Shared, len: usize) -> Hurt {
+    fn hurt(&self, shared: &mut Shared, frame: &[u8]) -> Hurt {
         if shared.chaos.strikes(Inject::Removal) {
             shared.removal = true;
         }
@@ -198,20 +193,16 @@ impl RxPath {
             shared.tally.missed += 1;
             shared.tally.touch();
             shared.truth.arrived += 1;
-            shared.truth.missed += 1;
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Damage) {
             if self.plan.fctrl.store_bad {
-                shared.tally.crc_errors += 1;
+                shared.tally.delivered_bad += 1;
                 return Hurt::Marked;
             }
-            shared.tally.crc_errors += 1;
-            shared.tally.total.0 += 1;
-            shared.tally.total.1 += len as u64 + 4;
+            shared.tally.damaged.add(frame);
             shared.tally.touch();
             shared.truth.arrived += 1;
-            shared.truth.damaged += 1;
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Rxe) { Hurt::Marked } else { Hurt::None }
@@ -220,16 +211,13 @@ impl RxPath {
     #[cold]
     fn bad_length(&self, shared: &mut Shared, frame: &[u8]) -> bool {
         let tally = &mut shared.tally;
-        tally.total.0 += 1;
-        tally.total.1 += frame.len() as u64 + 4;
         if frame.len() < SHORTEST {
-            tally.short += 1;
+            tally.short.add(frame);
         } else {
-            tally.long += 1;
+            tally.long.add(frame);
         }
         tally.touch();
         shared.truth.arrived += 1;
-        shared.truth.bad_length += 1;
         true
     }
 
@@ -261,9 +249,7 @@ impl RxPath {
     /// The queue, by RSS (7.1.2.8). What is not hashed goes to queue 0.
     #[inline]
     fn choose(&self, frame: &[u8], parsed: &Parsed) -> Target {
-        let place =
-            |queue: u8| usize::from(self.place[usize::from(queue) % QUEUES]).wrapping_sub(1);
-        let unhashed = Target { queue: place(0), rss_type: 0, hash: 0 };
+        let unhashed = Target { number: 0, rss_type: 0, hash: 0 };
         let Some(rss) = &self.plan.rss else { return unhashed };
         let (v4, v6) = (parsed.ptype & ptype::IPV4 != 0, parsed.ptype & ptype::IPV6 != 0);
         let tcp = parsed.ptype & ptype::TCP != 0;
@@ -287,44 +273,7 @@ impl RxPath {
             let ports = frame.get(parsed.l4..parsed.l4 + 4).unwrap_or_default();
             hash = rss.hash.update(hash, addresses.len(), ports);
         }
-        Target { queue: place(rss.table[(hash & 0x7f) as usize]), rss_type, hash }
-    }
-
-    /// Puts `data` into the queue's next descriptors.
-    #[inline]
-    fn deliver(
-        &mut self,
-        shared: &mut Shared,
-        queue: usize,
-        data: &[u8],
-        w0: u64,
-        w1: u64,
-    ) -> Delivery {
-        let Some(q) = self.queues.get_mut(queue) else { return Delivery::Dropped };
-        if q.stopped {
-            return Delivery::Dropped;
-        }
-        let buffer = q.setup.buffer.max(1) as usize;
-        let need = if data.len() <= buffer { 1 } else { data.len().div_ceil(buffer) as u32 };
-        if q.available() < need {
-            q.reload_tail(shared);
-            if q.stopped {
-                return Delivery::Dropped;
-            }
-            if q.available() < need {
-                let hopeless = q.ring.as_ref().is_some_and(|r| need >= r.size);
-                let drop = q.setup.drop || hopeless;
-                return if drop { Delivery::Dropped } else { Delivery::Wait };
-            }
-        }
-        match q.store(shared, data, buffer, w0, w1) {
-            Ok(()) => Delivery::Stored,
-            Err(fault) => {
-                q.stopped = true;
-                shared.log.push(fault);
-                Delivery::Dropped
-            }
-        }
+        Target { number: rss.table[(hash & 0x7f) as usize], rss_type, hash }
     }
 
     /// Publishes heads and lets held write-backs go. Called at the end of each step.
@@ -347,11 +296,16 @@ enum Hurt {
     Marked,
 }
 
-/// What became of a frame at its queue.
-enum Delivery {
-    Stored,
-    Dropped,
-    Wait,
+/// No descriptor is free, and the queue does not drop.
+struct Full;
+
+/// Counts a good frame that passed the filters.
+#[inline(always)]
+fn finish_frame(shared: &mut Shared, frame: &[u8], w1: u64) {
+    shared.tally.checksum_errors += u64::from(w1 & (L4E | IPE) != 0);
+    shared.tally.rx.frame(frame);
+    shared.tally.touch();
+    shared.truth.arrived += 1;
 }
 
 /// The checksum bits of the write-back.
@@ -393,16 +347,94 @@ impl RxQueue {
     #[inline(always)]
     fn available(&self) -> u32 {
         let size = self.ring.as_ref().map_or(0, |r| r.size);
-        if self.tail >= self.head { self.tail - self.head } else { size + self.tail - self.head }
+        if self.tail >= self.head {
+            self.tail - self.head
+        } else {
+            (size + self.tail).saturating_sub(self.head)
+        }
     }
 
-    fn fault(&self, what: FaultKind, address: Option<u64>) -> Fault {
-        Fault {
+    /// Whether a frame of `len` bytes fits into one descriptor that is free for sure.
+    #[inline(always)]
+    fn takes(&self, len: usize) -> bool {
+        self.head != self.tail
+            && len <= self.setup.buffer as usize
+            && self.held.is_empty()
+            && !self.stopped
+    }
+
+    /// Puts `data` into the next descriptors. False: it was dropped.
+    fn deliver(
+        &mut self,
+        shared: &mut Shared,
+        data: &[u8],
+        w0: u64,
+        w1: u64,
+    ) -> Result<bool, Full> {
+        if self.stopped {
+            return Ok(false);
+        }
+        let buffer = self.setup.buffer.max(1) as usize;
+        let need = data.len().div_ceil(buffer) as u32;
+        if self.available() < need {
+            self.reload_tail(shared);
+            if self.stopped {
+                return Ok(false);
+            }
+            if self.available() < need {
+                let hopeless = self.ring.as_ref().is_some_and(|r| need >= r.size);
+                return if self.setup.drop || hopeless { Ok(false) } else { Err(Full) };
+            }
+        }
+        let stored = self.store(shared, data, buffer, w0, w1);
+        Ok(self.unless_fault(shared, stored))
+    }
+
+    /// The way of nearly all frames: one descriptor, written back at once.
+    #[inline]
+    fn store_one(
+        &mut self,
+        shared: &mut Shared,
+        frame: &[u8],
+        w0: u64,
+        w1: u64,
+    ) -> Result<bool, Full> {
+        let stored = self.write_buffer(shared, frame, self.setup.buffer as usize);
+        if stored.is_ok() {
+            self.write_back(self.head, w0, w1 | (frame.len() as u64) << 32);
+            self.advance();
+        }
+        Ok(self.unless_fault(shared, stored))
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        let size = self.ring.as_ref().map_or(1, |r| r.size);
+        self.head = if self.head + 1 >= size { 0 } else { self.head + 1 };
+        self.dirty = true;
+    }
+
+    /// Stops the queue on a fault.
+    #[inline(always)]
+    fn unless_fault(&mut self, shared: &mut Shared, stored: Result<(), Box<Fault>>) -> bool {
+        match stored {
+            Ok(()) => true,
+            Err(fault) => {
+                self.stopped = true;
+                shared.log.push(*fault);
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn fault(&self, what: FaultKind, address: Option<u64>) -> Box<Fault> {
+        Box::new(Fault {
             queue: Some(QueueId::Rx(self.setup.common.index)),
             descriptor: Some(self.head),
             address,
             what,
-        }
+        })
     }
 
     #[inline]
@@ -425,7 +457,7 @@ impl RxQueue {
             }
         };
         self.stopped = true;
-        shared.log.push(self.fault(what, Some(self.setup.common.base)));
+        shared.log.push(*self.fault(what, Some(self.setup.common.base)));
     }
 
     /// Writes a frame to memory and its descriptors back.
@@ -437,7 +469,7 @@ impl RxQueue {
         buffer: usize,
         w0: u64,
         w1: u64,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         let mut rest = data;
         loop {
             let (part, more) = rest.split_at(rest.len().min(buffer));
@@ -451,14 +483,12 @@ impl RxQueue {
             }
             let (w0, w1) =
                 if last { (w0, status | length << 32) } else { (0, status | length << 32) };
-            let size = self.ring.as_ref().map_or(1, |r| r.size);
             if shared.chaos.holds() || !self.held.is_empty() {
                 self.held.push_back((self.head, w0, w1));
             } else {
                 self.write_back(self.head, w0, w1);
             }
-            self.head = if self.head + 1 == size { 0 } else { self.head + 1 };
-            self.dirty = true;
+            self.advance();
             if last {
                 return Ok(());
             }
@@ -471,7 +501,7 @@ impl RxQueue {
         shared: &mut Shared,
         part: &[u8],
         buffer: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Box<Fault>> {
         let words = self.ring.as_ref().map_or(&[][..], Ring::words);
         let Some(word) = words.get(2 * self.head as usize) else {
             return Err(self.fault(FaultKind::Unmapped, Some(self.setup.common.base)));

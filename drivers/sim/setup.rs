@@ -144,6 +144,8 @@ pub(super) struct RxPlan {
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,
     pub(super) strip_crc: bool,
+    /// Statistics slots of all queues, enabled or not.
+    pub(super) slots: Vec<u8>,
     pub(super) queues: Vec<RxSetup>,
 }
 
@@ -285,6 +287,7 @@ impl RxPlan {
             rss: rss(regs, old.rss),
             report_hash: rxcsum.has(RXCSUM::PCSD),
             strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
+            slots: (0..regs::RX_QUEUES).map(|q| slot::<RQSMR>(regs, q)).collect(),
             queues,
         }
     }

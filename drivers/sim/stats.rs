@@ -27,7 +27,7 @@ pub struct Truth {
     pub no_descriptor: u64,
     /// Written to memory.
     pub delivered: u64,
-    /// Their bytes, without CRC.
+    /// Their bytes as stored, without CRC when it is stripped.
     pub delivered_bytes: u64,
     /// Put on the wire.
     pub sent: u64,
@@ -108,12 +108,12 @@ impl Side {
         }
     }
 
-    /// It went through a queue that counts into `slot`.
+    /// It went through a queue that counts into `slot`, as `octets` bytes.
     #[inline(always)]
-    pub(super) fn queue(&mut self, slot: u8, len: usize) {
+    pub(super) fn queue(&mut self, slot: u8, octets: usize) {
         let s = &mut self.by_slot[usize::from(slot) % SLOTS];
         s.frames += 1;
-        s.octets += len as u64 + 4;
+        s.octets += octets as u64;
         self.touched |= 1 << (slot % SLOTS as u8);
     }
 
@@ -124,22 +124,37 @@ impl Side {
     }
 }
 
-/// Everything counted over a step.
+/// Everything counted over a step. What is counted for each delivered frame is kept to the least;
+/// sums follow from it.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Frames that passed the filters, and the statistics slots they went to.
     pub(super) rx: Side,
     pub(super) tx: Side,
-    /// All frames that the MAC saw, and their bytes with CRC.
-    pub(super) total: (u64, u64),
-    /// Good ones before any filter.
-    pub(super) good: (u64, u64),
-    pub(super) crc_errors: u64,
-    pub(super) short: u64,
-    pub(super) long: u64,
+    pub(super) filtered: Count,
+    pub(super) damaged: Count,
+    pub(super) short: Count,
+    pub(super) long: Count,
     pub(super) missed: u64,
+    /// Frames with a wrong CRC that were delivered all the same.
+    pub(super) delivered_bad: u64,
     pub(super) checksum_errors: u64,
     pub(super) pauses: (u64, u64),
     any: bool,
+}
+
+/// Frames and their bytes with CRC.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Count {
+    frames: u64,
+    octets: u64,
+}
+
+impl Count {
+    pub(super) fn add(&mut self, frame: &[u8]) {
+        self.frames += 1;
+        self.octets += frame.len() as u64 + 4;
+    }
 }
 
 impl Tally {
@@ -149,18 +164,27 @@ impl Tally {
         self.any = true;
     }
 
-    /// Adds it all to the registers and starts over.
-    pub(super) fn flush(&mut self, regs: &RegFile) {
+    /// Adds it all to the registers and to the truth, and starts over.
+    pub(super) fn flush(&mut self, regs: &RegFile, truth: &mut Truth) {
         if !std::mem::take(&mut self.any) {
             return;
         }
-        regs.count::<TPR>(0, self.total.0);
-        regs.count_wide::<TORL>(0, self.total.1);
-        regs.count::<RXNFGPC>(0, self.good.0);
-        regs.count_wide::<RXNFGBCL>(0, self.good.1);
-        regs.count::<CRCERRS>(0, self.crc_errors);
-        regs.count::<RUC>(0, self.short);
-        regs.count::<ROC>(0, self.long);
+        self.tell(truth);
+        let bad = [self.damaged, self.short, self.long];
+        let sum = |counts: &[Count]| {
+            counts.iter().fold((self.rx.frames, self.rx.octets), |(frames, octets), c| {
+                (frames + c.frames, octets + c.octets)
+            })
+        };
+        let good = sum(&[self.filtered]);
+        let total = sum(&[self.filtered, bad[0], bad[1], bad[2]]);
+        regs.count::<TPR>(0, total.0);
+        regs.count_wide::<TORL>(0, total.1);
+        regs.count::<RXNFGPC>(0, good.0 + self.missed);
+        regs.count_wide::<RXNFGBCL>(0, good.1);
+        regs.count::<CRCERRS>(0, self.damaged.frames + self.delivered_bad);
+        regs.count::<RUC>(0, self.short.frames);
+        regs.count::<ROC>(0, self.long.frames);
         regs.count::<MPC>(0, self.missed);
         regs.count::<XEC>(0, self.checksum_errors);
         regs.count::<LXOFFTXC>(0, self.pauses.0);
@@ -180,9 +204,10 @@ impl Tally {
         regs.count::<PRC1023>(0, rx.bins[4]);
         regs.count::<PRC1522>(0, rx.bins[5]);
         let tx = &self.tx;
-        regs.count::<GPTC>(0, tx.frames);
-        regs.count_wide::<GOTCL>(0, tx.octets);
-        regs.count::<TPT>(0, tx.frames);
+        // The pause frames that the MAC makes up are in these: 64 bytes each.
+        regs.count::<GPTC>(0, tx.frames + self.pauses.0);
+        regs.count_wide::<GOTCL>(0, tx.octets + self.pauses.0 * 64);
+        regs.count::<TPT>(0, tx.frames + self.pauses.0);
         regs.count::<TXDGPC>(0, tx.frames);
         regs.count_wide::<TXDGBCL>(0, tx.octets);
         regs.count::<MPTC>(0, tx.multicast);
@@ -202,6 +227,19 @@ impl Tally {
             regs.count_wide::<QBTC_L>(n, t.octets);
         }
         *self = Self::default();
+    }
+
+    fn tell(&self, truth: &mut Truth) {
+        let dropped: u64 = self.rx.by_slot.iter().map(|s| s.dropped).sum();
+        truth.missed += self.missed;
+        truth.damaged += self.damaged.frames;
+        truth.bad_length += self.short.frames + self.long.frames;
+        truth.filtered += self.filtered.frames;
+        truth.no_descriptor += dropped;
+        truth.delivered += self.rx.by_slot.iter().map(|s| s.frames).sum::<u64>();
+        truth.delivered_bytes += self.rx.by_slot.iter().map(|s| s.octets).sum::<u64>();
+        truth.sent += self.tx.frames;
+        truth.sent_bytes += self.tx.octets - 4 * self.tx.frames;
     }
 }
 
@@ -240,18 +278,22 @@ mod tests {
         frame[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 1]);
         tally.tx.frame(&frame);
         tally.rx.queue(3, 60);
+        tally.pauses.0 = 1;
         tally.rx.drop(5);
         tally.missed = 2;
         tally.touch();
-        tally.flush(&regs);
-        tally.flush(&regs);
+        let mut truth = Truth::default();
+        tally.flush(&regs, &mut truth);
+        tally.flush(&regs, &mut truth);
+        assert_eq!((truth.delivered, truth.no_descriptor, truth.missed), (1, 1, 2));
+        assert_eq!((truth.sent, truth.sent_bytes), (1, 60));
         let read = |offset| regs.read(offset);
         assert_eq!(read(GPRC::META.offset), 4, "MPC's are in GPRC");
         assert_eq!((read(PRC64::META.offset), read(BPRC::META.offset)), (2, 1));
-        assert_eq!((read(GPTC::META.offset), read(MPTC::META.offset)), (1, 1));
+        assert_eq!((read(GPTC::META.offset), read(MPTC::META.offset)), (2, 1));
         assert_eq!(read(GORCL::META.offset), 128);
         assert_eq!(read(QPRC::META.offset_of(3)), 1);
-        assert_eq!(read(QBRC_L::META.offset_of(3)), 64);
+        assert_eq!(read(QBRC_L::META.offset_of(3)), 60);
         assert_eq!(read(QPRDC::META.offset_of(5)), 1);
         assert_eq!(read(MPC::META.offset), 2);
     }

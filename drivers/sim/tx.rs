@@ -19,8 +19,10 @@ use crate::mem::DmaTarget;
 const SHORTEST: usize = 60;
 /// Fewer bytes than this the hardware cannot pad (datasheet 7.2.1.2.1).
 const PADDABLE: usize = 17;
+/// Bytes of the CRC.
+const CRC: usize = 4;
 /// Longest frame without CRC.
-const LONGEST: usize = 15_872 - 4;
+const LONGEST: usize = 15_872 - CRC;
 /// Descriptors of one packet at most (datasheet 7.2.1.1).
 const CHAIN: u32 = 40;
 
@@ -158,10 +160,8 @@ impl Sender<'_> {
             Sent::Lost => shared.truth.lost_on_wire += 1,
             Sent::Yes => {}
         }
-        shared.truth.sent += 1;
-        shared.truth.sent_bytes += frame.len() as u64;
         shared.tally.tx.frame(frame);
-        shared.tally.tx.queue(slot, frame.len());
+        shared.tally.tx.queue(slot, frame.len() + CRC);
         shared.tally.touch();
         Ok(())
     }
@@ -253,9 +253,7 @@ impl TxQueue {
                         shared.tally.tx.frame(&claim);
                         drop(claim);
                         shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-                        shared.truth.sent += 1;
-                        shared.truth.sent_bytes += len as u64;
-                        shared.tally.tx.queue(self.setup.slot, len);
+                        shared.tally.tx.queue(self.setup.slot, len + CRC);
                         shared.tally.touch();
                         if shared.traced {
                             let queue = QueueId::Tx(self.setup.index);

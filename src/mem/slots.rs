@@ -162,12 +162,6 @@ impl SlotMem {
         (self.ids.first + chunk) * CHUNK_LINES + within * self.geometry.stride_lines
     }
 
-    /// Whether `id` names a slot of this memory (whatever its line).
-    #[inline(always)]
-    pub(crate) fn contains(&self, id: u32) -> bool {
-        (id / CHUNK_LINES).wrapping_sub(self.ids.first) < self.ids.count
-    }
-
     /// The slot's place in the side tables; distinct for distinct slots.
     #[inline(always)]
     pub(crate) fn index(&self, id: u32) -> usize {

@@ -99,37 +99,36 @@ impl Batch {
         }
     }
 
-    /// Appends the packets of `more`, at most as many as there is room for behind the last one
-    /// (all room, after [`compact`](Self::compact)), and returns how many.
+    /// The places behind the last packet (all free ones, after [`compact`](Self::compact)).
     #[inline(always)]
-    pub(super) fn extend_within(&mut self, more: impl Iterator<Item = Mbuf>) -> usize {
-        let mut n = 0;
-        for (place, packet) in self.items[self.tail..].iter_mut().zip(more) {
-            place.write(packet);
-            n += 1;
-        }
-        self.tail += n;
-        n
+    pub(super) fn spare(&mut self) -> &mut [MaybeUninit<Mbuf>] {
+        &mut self.items[self.tail..]
     }
 
-    /// Takes packets from the front for as long as `take` wants the next one, and returns how
-    /// many. What `take` answers true for, it has copied and now owns; it must not panic after
-    /// that.
+    /// Counts in `n` packets that were written to [`spare`](Self::spare).
     ///
     /// # Safety
-    /// `take` treats a packet that it answers true for as moved out, and one that it answers false
-    /// for as untouched.
+    /// The first `n` spare places are initialised.
     #[inline(always)]
-    pub(super) unsafe fn take_while(&mut self, mut take: impl FnMut(&Mbuf) -> bool) -> usize {
-        let mut n = 0;
-        for packet in self.iter() {
-            if !take(packet) {
-                break;
-            }
-            n += 1;
-        }
+    pub(super) unsafe fn grow(&mut self, n: usize) {
+        self.tail += n;
+    }
+
+    /// The packets in order.
+    #[inline(always)]
+    pub(super) fn as_slice(&self) -> &[Mbuf] {
+        let range: *const [MaybeUninit<Mbuf>] = &raw const self.items[self.head..self.tail];
+        // SAFETY: `items[head..tail]` are initialised, and `MaybeUninit<T>` is laid out as `T`.
+        unsafe { &*(range as *const [Mbuf]) }
+    }
+
+    /// Lets go of the first `n` packets (at most all) without freeing them.
+    ///
+    /// # Safety
+    /// The caller has taken over their slots.
+    #[inline(always)]
+    pub(super) unsafe fn forget_front(&mut self, n: usize) {
         self.head += n;
-        n
     }
 
     /// The first packet.
@@ -153,9 +152,7 @@ impl Batch {
     /// The packets in order.
     #[inline]
     pub fn iter(&self) -> std::slice::Iter<'_, Mbuf> {
-        let range: *const [MaybeUninit<Mbuf>] = &raw const self.items[self.head..self.tail];
-        // SAFETY: `items[head..tail]` are initialised, and `MaybeUninit<T>` is laid out as `T`.
-        unsafe { &*(range as *const [Mbuf]) }.iter()
+        self.as_slice().iter()
     }
 
     /// The packets in order, to change.

@@ -58,11 +58,16 @@ impl PoolCache {
             let n = left.min(self.len);
             self.len -= n;
             let ids = &self.slots[self.len..self.len + n];
-            ids.iter().for_each(|id| self.pool.note_taken(*id));
-            // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go of
-            // these.
-            let slots = ids.iter().map(|id| unsafe { Slot::from_raw(*id) });
-            out.extend_within(slots.map(|s| Mbuf::empty(s, self.headroom)));
+            let places = &mut out.spare()[..n];
+            for i in 0..n {
+                self.pool.note_taken(ids[i]);
+                // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go
+                // of these.
+                let slot = unsafe { Slot::from_raw(ids[i]) };
+                places[i].write(Mbuf::empty(slot, self.headroom));
+            }
+            // SAFETY: the loop has written `n` places.
+            unsafe { out.grow(n) };
             left -= n;
         }
         wanted - left
@@ -82,24 +87,22 @@ impl PoolCache {
                 self.unload();
             }
             let (first, count) = (self.chunks.start, self.chunks.end - self.chunks.start);
-            let mut places = self.slots[self.len..].iter_mut();
-            let pool = &self.pool;
-            // SAFETY: the name that is stored is the packet's only one (it is no chain), and it is
-            // this cache's once `len` has grown.
-            let n = unsafe {
-                packets.take_while(|m| {
-                    let plain = !m.is_chain() && (m.id() / CHUNK_LINES).wrapping_sub(first) < count;
-                    match places.next() {
-                        Some(place) if plain => {
-                            pool.note_freed(m.id());
-                            *place = m.id();
-                            true
-                        }
-                        _ => false,
-                    }
-                })
-            };
+            let most = packets.len().min(CAPACITY - self.len);
+            let places = &mut self.slots[self.len..self.len + most];
+            let offered = &packets.as_slice()[..most];
+            let mut n = 0;
+            while n < most {
+                let m = &offered[n];
+                if m.is_chain() || (m.id() / CHUNK_LINES).wrapping_sub(first) >= count {
+                    break;
+                }
+                self.pool.note_freed(m.id());
+                places[n] = m.id();
+                n += 1;
+            }
             self.len += n;
+            // SAFETY: the names of these packets, each its packet's only one, are in the cache.
+            unsafe { packets.forget_front(n) };
             if n == 0
                 && let Some(odd) = packets.pop()
             {
@@ -150,6 +153,16 @@ impl PoolCache {
     #[inline]
     pub(super) fn put_raw(&mut self, ids: &[u32]) {
         ids.iter().for_each(|id| self.pool.note_freed(*id));
+        let fits = CAPACITY - self.len;
+        if ids.len() > fits {
+            return self.put_many(ids);
+        }
+        self.slots[self.len..self.len + ids.len()].copy_from_slice(ids);
+        self.len += ids.len();
+    }
+
+    #[cold]
+    fn put_many(&mut self, ids: &[u32]) {
         for part in ids.chunks(MAG) {
             while self.len + part.len() > CAPACITY {
                 self.unload();

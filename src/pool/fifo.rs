@@ -52,34 +52,46 @@ impl SlotFifo {
     }
 
     /// Moves packets (at most the run up to the ring's end) from the front of the queue to `out`,
-    /// one for each of `metas`, which describe them, and returns (how many left the queue, how
+    /// one for each of `descriptors`, as `meta` reads it, and returns (how many left the queue, how
     /// many arrived): with a `software` device those that it still holds do not arrive and stay
     /// out of use for good.
     ///
     /// Lengths beyond the buffer are cut to it.
     #[inline(always)]
-    pub(crate) fn receive_run(
+    pub(crate) fn receive_run<D>(
         &mut self,
         geometry: Geometry,
         software: bool,
         out: &mut Batch,
-        metas: impl ExactSizeIterator<Item = RxMeta>,
+        descriptors: &[D],
+        mut meta: impl FnMut(&D) -> RxMeta,
     ) -> (usize, usize) {
-        out.compact();
-        let n = metas.len().min(self.len).min(self.ids.len() - self.head).min(out.room());
         let first = self.head;
+        let n = descriptors.len().min(self.len).min(self.ids.len() - first);
+        let places = out.spare();
+        let n = n.min(places.len());
         self.head = if first + n == self.ids.len() { 0 } else { first + n };
         self.len -= n;
         let (headroom, room) = (geometry.headroom(), geometry.room());
-        let ids = self.ids[first..first + n].iter().zip(metas);
-        let ours = ids.filter(|(id, _)| !software || Self::mem(**id).take_back(**id, Lent::Rx));
-        let arrived = out.extend_within(ours.map(|(id, mut meta)| {
+        let ids = &self.ids[first..first + n];
+        let (places, descriptors) = (&mut places[..n], &descriptors[..n]);
+        let mut arrived = 0;
+        for i in 0..n {
+            if software && !Self::mem(ids[i]).take_back(ids[i], Lent::Rx) {
+                continue;
+            }
+            let mut meta = meta(&descriptors[i]);
             meta.len = meta.len.min(room);
             // SAFETY: the entry was owned by this queue, and `head` and `len` have let go of it.
-            let slot = unsafe { Slot::from_raw(*id) };
+            let slot = unsafe { Slot::from_raw(ids[i]) };
+            // Without a software device the two indices are the same, and the compiler knows it.
+            let at = if software { arrived } else { i };
             // SAFETY: the length was cut to the room behind the headroom.
-            unsafe { Mbuf::received(slot, headroom, meta) }
-        }));
+            places[at].write(unsafe { Mbuf::received(slot, headroom, meta) });
+            arrived += 1;
+        }
+        // SAFETY: the loop has written `arrived` places, from the first on.
+        unsafe { out.grow(arrived) };
         (n, arrived)
     }
 
@@ -92,27 +104,28 @@ impl SlotFifo {
         software: bool,
         batch: &mut Batch,
         descriptors: &[D],
-        mut post: impl FnMut(usize, &D, &Mbuf) -> bool,
+        mut post: impl FnMut(&D, &Mbuf) -> bool,
     ) -> usize {
         let first = self.tail();
-        let n = descriptors.len().min(self.room()).min(self.ids.len() - first);
-        let places = self.ids[first..first + n].iter_mut().enumerate();
-        let mut places = places.zip(&descriptors[..n]);
-        // SAFETY: the name that is stored is the packet's only one (it is no chain), and it is
-        // this queue's once `len` has grown.
-        let sent = unsafe {
-            batch.take_while(|m| match places.next() {
-                Some(((i, place), d)) if !m.is_chain() && post(first + i, d, m) => {
-                    *place = m.id();
-                    if software {
-                        Self::mem(*place).lend(*place, Lent::Tx);
-                    }
-                    true
-                }
-                _ => false,
-            })
-        };
+        let n = descriptors.len().min(self.room()).min(self.ids.len() - first).min(batch.len());
+        let (ids, descriptors) = (&mut self.ids[first..first + n], &descriptors[..n]);
+        let packets = &batch.as_slice()[..n];
+        let mut sent = 0;
+        while sent < n {
+            let m = &packets[sent];
+            // Written first, so that the compiler need not read the name again after `post`.
+            ids[sent] = m.id();
+            if m.is_chain() || !post(&descriptors[sent], m) {
+                break;
+            }
+            if software {
+                Self::mem(m.id()).lend(m.id(), Lent::Tx);
+            }
+            sent += 1;
+        }
         self.len += sent;
+        // SAFETY: the names of these packets, each its packet's only one, are in the queue.
+        unsafe { batch.forget_front(sent) };
         sent
     }
 

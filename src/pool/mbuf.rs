@@ -101,12 +101,50 @@ impl PacketType {
 /// `FLAG_CHAIN` is set. `offset + len` is at most the slot's stride.
 pub struct Mbuf {
     slot: ManuallyDrop<Slot>,
-    len: u16,
-    offset: u16,
+    span: Span,
     rss: u32,
-    vlan: u16,
-    flags: u8,
-    ptype: u8,
+    info: Info,
+}
+
+/// Where the data lies in the slot: the length in the low half, the offset in the high one. One
+/// word, so that the ring engine writes a handle with four stores.
+#[derive(Clone, Copy)]
+struct Span(u32);
+
+impl Span {
+    #[inline(always)]
+    fn new(len: u16, offset: u16) -> Self {
+        Self(u32::from(len) | u32::from(offset) << 16)
+    }
+    #[inline(always)]
+    fn len(self) -> u16 {
+        self.0 as u16
+    }
+    #[inline(always)]
+    fn offset(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+}
+
+/// VLAN tag in the low half, then flags, then packet type.
+#[derive(Clone, Copy)]
+struct Info(u32);
+
+impl Info {
+    #[inline(always)]
+    fn new(meta: RxMeta) -> Self {
+        let flags = u32::from(meta.flags & !FLAG_CHAIN);
+        Self(u32::from(meta.vlan) | flags << 16 | u32::from(meta.ptype) << 24)
+    }
+    #[inline(always)]
+    fn has(self, flag: u8) -> bool {
+        self.0 & u32::from(flag) << 16 != 0
+    }
+    #[inline(always)]
+    fn set(&mut self, flag: u8, on: bool) {
+        let bit = u32::from(flag) << 16;
+        self.0 = if on { self.0 | bit } else { self.0 & !bit };
+    }
 }
 
 const _: () = assert!(size_of::<Mbuf>() == 16 && size_of::<Option<Mbuf>>() == 16);
@@ -125,7 +163,7 @@ impl Mbuf {
     #[inline(always)]
     pub(super) fn empty(slot: Slot, headroom: u16) -> Self {
         let slot = ManuallyDrop::new(slot);
-        Self { slot, len: 0, offset: headroom, rss: 0, vlan: 0, flags: 0, ptype: 0 }
+        Self { slot, span: Span::new(0, headroom), rss: 0, info: Info(0) }
     }
 
     /// A received segment that starts at `offset`.
@@ -136,21 +174,18 @@ impl Mbuf {
     pub(super) unsafe fn received(slot: Slot, offset: u16, meta: RxMeta) -> Self {
         Self {
             slot: ManuallyDrop::new(slot),
-            len: meta.len,
-            offset,
+            span: Span::new(meta.len, offset),
             rss: meta.rss,
-            vlan: meta.vlan,
-            flags: meta.flags & !FLAG_CHAIN,
-            ptype: meta.ptype,
+            info: Info::new(meta),
         }
     }
 
     /// Takes over what a chain's last descriptor says about the whole packet.
     pub(crate) fn set_meta(&mut self, meta: RxMeta) {
+        let chain = self.is_chain();
         self.rss = meta.rss;
-        self.vlan = meta.vlan;
-        self.flags = (self.flags & FLAG_CHAIN) | (meta.flags & !FLAG_CHAIN);
-        self.ptype = meta.ptype;
+        self.info = Info::new(meta);
+        self.info.set(FLAG_CHAIN, chain);
     }
 
     #[inline(always)]
@@ -168,7 +203,7 @@ impl Mbuf {
     /// Address of the first byte, to prefetch.
     #[inline(always)]
     pub fn as_ptr(&self) -> *const u8 {
-        Self::at(self.slot.id(), self.offset)
+        Self::at(self.slot.id(), self.span.offset())
     }
 
     /// The first segment's bytes (all of them, unless [`is_chain`](Self::is_chain)).
@@ -176,38 +211,40 @@ impl Mbuf {
     pub fn data(&self) -> &[u8] {
         // SAFETY: the handle owns the slot, whose memory is initialised and live, and `offset +
         // len` stays within it.
-        unsafe { std::slice::from_raw_parts(self.as_ptr(), usize::from(self.len)) }
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), usize::from(self.span.len())) }
     }
 
     /// The first segment's bytes, to change.
     #[inline(always)]
     pub fn data_mut(&mut self) -> &mut [u8] {
-        let at = Self::at(self.slot.id(), self.offset);
+        let at = Self::at(self.slot.id(), self.span.offset());
         // SAFETY: as in `data`; the borrow is exclusive, and so is the handle's hold on the slot.
-        unsafe { std::slice::from_raw_parts_mut(at, usize::from(self.len)) }
+        unsafe { std::slice::from_raw_parts_mut(at, usize::from(self.span.len())) }
     }
 
     /// Bytes in the first segment.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        usize::from(self.len)
+        usize::from(self.span.len())
     }
 
     /// Whether the first segment has no bytes.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.span.len() == 0
     }
 
     /// Bytes that can be put in front.
     pub fn headroom(&self) -> usize {
-        usize::from(self.offset)
+        usize::from(self.span.offset())
     }
 
     /// Bytes that can be appended to the first segment.
     pub fn tailroom(&self) -> usize {
         let g = self.pool().mem.geometry();
-        usize::from(g.headroom() + g.room()) - usize::from(self.offset) - usize::from(self.len)
+        usize::from(g.headroom() + g.room())
+            - usize::from(self.span.offset())
+            - usize::from(self.span.len())
     }
 
     /// Makes the packet `len` bytes long; bytes that come in at the end keep whatever the buffer
@@ -219,7 +256,7 @@ impl Mbuf {
         if len > self.len() + self.tailroom() || self.is_chain() {
             return Err(self.no_room("packet length", len));
         }
-        self.len = len as u16;
+        self.span = Span::new(len as u16, self.span.offset());
         Ok(())
     }
 
@@ -242,8 +279,7 @@ impl Mbuf {
         if n > self.headroom() {
             return Err(Error::config("bytes in front", n, format!("0 to {}", self.headroom())));
         }
-        self.offset -= n as u16;
-        self.len += n as u16;
+        self.span = Span::new(self.span.len() + n as u16, self.span.offset() - n as u16);
         Ok(&mut self.data_mut()[..n])
     }
 
@@ -253,10 +289,9 @@ impl Mbuf {
     /// [`Error::Config`] when it has fewer.
     pub fn trim_front(&mut self, n: usize) -> Result<()> {
         if n > self.len() {
-            return Err(Error::config("bytes to remove", n, format!("0 to {}", self.len)));
+            return Err(Error::config("bytes to remove", n, format!("0 to {}", self.len())));
         }
-        self.offset += n as u16;
-        self.len -= n as u16;
+        self.span = Span::new(self.span.len() - n as u16, self.span.offset() + n as u16);
         Ok(())
     }
 
@@ -268,19 +303,19 @@ impl Mbuf {
     /// The RSS hash, when the NIC computed one.
     #[inline]
     pub fn rss_hash(&self) -> Option<u32> {
-        (self.flags & FLAG_RSS != 0).then_some(self.rss)
+        (self.info.has(FLAG_RSS)).then_some(self.rss)
     }
 
     /// The VLAN tag that the NIC took out of the frame (priority, CFI, id), when it did.
     #[inline]
     pub fn vlan(&self) -> Option<u16> {
-        (self.flags & FLAG_VLAN != 0).then_some(self.vlan)
+        (self.info.has(FLAG_VLAN)).then_some(self.info.0 as u16)
     }
 
     /// The headers that the NIC recognised.
     #[inline]
     pub fn packet_type(&self) -> PacketType {
-        PacketType(self.ptype)
+        PacketType((self.info.0 >> 24) as u8)
     }
 
     /// The NIC's verdict on the IPv4 header checksum.
@@ -296,7 +331,7 @@ impl Mbuf {
     }
 
     fn verdict(&self, checked: u8, error: u8) -> Checksum {
-        match (self.flags & checked != 0, self.flags & error != 0) {
+        match (self.info.has(checked), self.info.has(error)) {
             (false, _) => Checksum::Unknown,
             (true, false) => Checksum::Good,
             (true, true) => Checksum::Bad,
@@ -306,7 +341,7 @@ impl Mbuf {
     /// Whether the packet has more than one segment.
     #[inline(always)]
     pub fn is_chain(&self) -> bool {
-        self.flags & FLAG_CHAIN != 0
+        self.info.has(FLAG_CHAIN)
     }
 
     fn next_link(&self, id: u32) -> Option<Link> {
@@ -322,7 +357,8 @@ impl Mbuf {
 
     /// Every segment's bytes, in order.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        let mut next = Some(Link { id: self.slot.id(), len: self.len, offset: self.offset });
+        let mut next =
+            Some(Link { id: self.slot.id(), len: self.span.len(), offset: self.span.offset() });
         let mut chained = self.is_chain();
         std::iter::from_fn(move || {
             let seg = next.take()?;
@@ -340,7 +376,8 @@ impl Mbuf {
     /// Shows `f` each segment's (name, offset, length) until it answers false; answers whether it
     /// never did.
     pub(crate) fn each_segment(&self, mut f: impl FnMut(u32, u16, u16) -> bool) -> bool {
-        let mut next = Some(Link { id: self.slot.id(), len: self.len, offset: self.offset });
+        let mut next =
+            Some(Link { id: self.slot.id(), len: self.span.len(), offset: self.span.offset() });
         let mut chained = self.is_chain();
         while let Some(seg) = next.take() {
             if !f(seg.id, seg.offset, seg.len) {
@@ -373,9 +410,9 @@ impl Mbuf {
         if !tail.is_chain() {
             Self::pool_of(id).mem.link(id).store(Link::NONE, Ordering::Relaxed);
         }
-        let link = Link { id, len: tail.len, offset: tail.offset };
+        let link = Link { id, len: tail.span.len(), offset: tail.span.offset() };
         Self::pool_of(last).mem.link(last).store(link.pack(), Ordering::Relaxed);
-        self.flags |= FLAG_CHAIN;
+        self.info.set(FLAG_CHAIN, true);
     }
 
     /// The buffer's name, to compute device addresses with.
@@ -387,7 +424,7 @@ impl Mbuf {
     /// Where the data starts in the slot.
     #[inline(always)]
     pub(crate) fn offset(&self) -> u16 {
-        self.offset
+        self.span.offset()
     }
 
     /// Takes an unchained packet apart into its slot.
@@ -408,11 +445,12 @@ impl Mbuf {
             let more = self.next_link(l.id).is_some();
             // SAFETY: the name was owned by the chain, which lets go of it here.
             let slot = unsafe { Slot::from_raw(l.id) };
-            let flags = if more { FLAG_CHAIN } else { 0 };
             let slot = ManuallyDrop::new(slot);
-            Mbuf { slot, len: l.len, offset: l.offset, rss: 0, vlan: 0, flags, ptype: 0 }
+            let mut rest = Mbuf { slot, span: Span::new(l.len, l.offset), rss: 0, info: Info(0) };
+            rest.info.set(FLAG_CHAIN, more);
+            rest
         });
-        self.flags &= !FLAG_CHAIN;
+        self.info.set(FLAG_CHAIN, false);
         (self, rest)
     }
 

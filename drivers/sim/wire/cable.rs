@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
@@ -107,7 +107,6 @@ struct End {
     incoming: Option<Consumer>,
     /// The far seat's `moves` when `incoming` was taken.
     seen: u64,
-    clock: Clock,
     /// The far end has told us to pause, and how often it did since that was last asked.
     paused: bool,
     pauses: u64,
@@ -188,7 +187,6 @@ fn plug(options: &Options, ctx: &WireContext<'_>) -> Result<End> {
         marks,
         incoming,
         seen,
-        clock: Clock { stepped: ctx.virtual_time, ahead: None },
         paused: false,
         pauses: 0,
         lost: 0,
@@ -245,6 +243,10 @@ impl End {
         if moves == self.seen {
             return;
         }
+        // Whoever left may have sent something since the last look, but cannot any more.
+        if self.incoming.as_mut().is_some_and(Consumer::look) {
+            return;
+        }
         self.seen = moves;
         if let Some(ring) = self.far().ring()
             && !self.incoming.as_ref().is_some_and(|incoming| incoming.is_of(&ring))
@@ -265,7 +267,7 @@ impl Wire for End {
             return Sent::Lost;
         }
         let timed = self.line.timed();
-        let now = if timed { self.clock.at(now) } else { 0 };
+        let now = if timed { nanos(now) } else { 0 };
         if timed && self.line.busy(now) {
             return Sent::Wait;
         }
@@ -294,11 +296,7 @@ impl Wire for End {
             self.listen();
         }
         match &mut self.incoming {
-            Some(incoming) => {
-                let clock = &mut self.clock;
-                let mut at = None;
-                incoming.take(|| *at.get_or_insert_with(|| clock.at(now)), max, sink)
-            }
+            Some(incoming) => incoming.take(|| nanos(now), max, sink),
             None => 0,
         }
     }
@@ -330,30 +328,8 @@ fn take(counter: &AtomicU64) -> u64 {
     if counter.load(Ordering::Relaxed) == 0 { 0 } else { counter.swap(0, Ordering::Relaxed) }
 }
 
-/// Brings the clocks of two NICs together: their real clocks may count from different moments.
-#[derive(Debug)]
-struct Clock {
-    stepped: bool,
-    /// What to add to the NIC's time, learned when it is first told.
-    ahead: Option<i128>,
-}
-
-impl Clock {
-    /// Nanoseconds on the clock that both ends of the cable go by.
-    fn at(&mut self, now: Duration) -> u64 {
-        static START: Mutex<Option<Instant>> = Mutex::new(None);
-        if self.stepped {
-            return nanos(now);
-        }
-        let ahead = *self.ahead.get_or_insert_with(|| {
-            let mut start = START.lock().unwrap_or_else(PoisonError::into_inner);
-            let start = start.get_or_insert_with(Instant::now);
-            start.elapsed().as_nanos() as i128 - now.as_nanos() as i128
-        });
-        u64::try_from(i128::from(nanos(now)) + ahead).unwrap_or(0)
-    }
-}
-
+/// All NICs with a real clock tell their wires the same time, and stepped ones are stepped alike, so
+/// the sender's time is the receiver's.
 fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }

@@ -17,6 +17,7 @@
 //!
 //! What the checker found is logged when the NIC is closed.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Options, Sent, Wire, WireContext};
@@ -42,7 +43,6 @@ const MAX_FLOWS: u64 = 16_384;
 const UDP_AT: usize = 34;
 const NANOS: u64 = 1_000_000_000;
 
-#[derive(Debug)]
 struct Generator {
     frame: Box<[u8]>,
     stamp: Option<Stamp>,
@@ -53,6 +53,17 @@ struct Generator {
     pace: Option<Pace>,
     checker: Checker,
     nic: String,
+}
+
+impl fmt::Debug for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generator")
+            .field("next", &self.next)
+            .field("count", &self.count)
+            .field("pace", &self.pace)
+            .field("checked", &self.checker.counts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Opens one.

@@ -11,6 +11,7 @@
 //!
 //! The files' names cannot hold a comma.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -135,7 +136,6 @@ impl Wire for PcapWire {
 }
 
 /// Where a capture is read from.
-#[derive(Debug)]
 enum Source {
     File(File),
     Memory(Cursor<Vec<u8>>),
@@ -160,7 +160,6 @@ impl Seek for Source {
 }
 
 /// The receiving side.
-#[derive(Debug)]
 struct Replay {
     reader: Reader<Source>,
     /// Times still to play the file, this one included; `None` for without end.
@@ -178,6 +177,18 @@ struct Replay {
     frames: u64,
     too_long: u64,
     done: bool,
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay")
+            .field("reader", &self.reader)
+            .field("plays", &self.plays)
+            .field("frames", &self.frames)
+            .field("too_long", &self.too_long)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Replay {

@@ -6,6 +6,7 @@
 //! With `@NETNS` the interface is in the network namespace of that name, while the program stays
 //! in its own; so one program can stand between two namespaces.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -15,13 +16,14 @@ use crate::tap::{Tap, TapConfig};
 
 /// The longest frame handed to the NIC; an 82599 takes 15.5 KiB.
 const MAX_FRAME: usize = 16 * 1024;
+/// The shortest frame on a wire, without FCS. The kernel leaves padding to its NICs.
+const MIN_FRAME: usize = 60;
 /// How many longer ones are skipped at a time.
 const MAX_SKIPPED: usize = 64;
 /// Bytes of an Ethernet header, the least that the kernel takes for a frame.
 const HEADER: usize = 14;
 
 /// The kernel on the other end.
-#[derive(Debug)]
 struct TapWire {
     name: String,
     tap: Tap,
@@ -40,6 +42,16 @@ struct Counts {
     lost: u64,
     /// Frames from the kernel that are longer than any frame of the NIC.
     too_long: u64,
+}
+
+impl fmt::Debug for TapWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TapWire")
+            .field("name", &self.name)
+            .field("counts", &self.counts)
+            .field("gone", &self.gone)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Opens the interface.
@@ -108,6 +120,10 @@ impl TapWire {
             match self.tap.read(&mut self.frame) {
                 Ok(0) => return None,
                 Ok(length) if length > MAX_FRAME => self.counts.too_long += 1,
+                Ok(length) if length < MIN_FRAME => {
+                    self.frame[length..MIN_FRAME].fill(0);
+                    return Some(MIN_FRAME);
+                }
                 Ok(length) => return Some(length),
                 Err(e) => {
                     if judge(&e) == Trouble::Gone {
@@ -258,7 +274,7 @@ mod tests {
     }
 
     fn is_answer(frame: &[u8]) -> bool {
-        frame.len() >= 42
+        frame.len() == MIN_FRAME
             && frame[..6] == OUR_MAC
             && frame[12..14] == [8, 6]
             && frame[20..22] == [0, 2]

@@ -10,6 +10,7 @@
 //! then           the frame, 8 bytes to a word, little-endian; the last word is filled with zeros
 //! ```
 
+use std::fmt;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
@@ -25,7 +26,6 @@ const TIMED: u64 = 1 << 32;
 const FREE_EVERY: usize = 64;
 
 /// What both halves share.
-#[derive(Debug)]
 pub(super) struct Ring {
     /// A power of two of them.
     words: Box<[AtomicU64]>,
@@ -57,6 +57,16 @@ impl Ring {
         let start = position as usize & (self.words.len() - 1);
         let first = count.min(self.words.len() - start);
         (&self.words[start..start + first], &self.words[..count - first])
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("words", &self.words.len())
+            .field("head", &self.head.load(Ordering::Relaxed))
+            .field("tail", &self.tail.load(Ordering::Relaxed))
+            .finish()
     }
 }
 
@@ -156,7 +166,6 @@ fn pack<'a>(mut words: impl Iterator<Item = &'a AtomicU64>, bytes: &[u8]) {
 }
 
 /// The receiver's half.
-#[derive(Debug)]
 pub(super) struct Consumer {
     ring: Arc<Ring>,
     tail: u64,
@@ -164,6 +173,15 @@ pub(super) struct Consumer {
     head: u64,
     /// Where a frame is unpacked.
     scratch: Box<[u8]>,
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("ring", &self.ring)
+            .field("tail", &self.tail)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Consumer {
@@ -197,7 +215,7 @@ impl Consumer {
     /// Hands at most `max` frames that are due to `sink`, until it returns false; that frame stays.
     pub(super) fn take(
         &mut self,
-        mut now: impl FnMut() -> u64,
+        now: impl Fn() -> u64,
         max: usize,
         sink: &mut dyn FnMut(&[u8]) -> bool,
     ) -> usize {

@@ -6,7 +6,6 @@ use super::stamp::{self, Reading};
 const STREAMS: usize = 256;
 
 /// Counts what the NIC sends, and follows the sequence numbers of stamped frames.
-#[derive(Debug)]
 pub(super) struct Checker {
     /// The number each stream should go on with.
     next: Box<[Option<u64>]>,

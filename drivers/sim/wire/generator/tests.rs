@@ -210,6 +210,22 @@ proptest! {
     }
 
     #[test]
+    fn any_options_are_judged(
+        options in prop::collection::vec(
+            (prop::sample::select(&["size", "count", "rate", "seq", "flows", "stream", "dst"][..]),
+             prop_oneof!["[0-9]{1,20}[km]?", "\\PC{0,8}"]),
+            0..5,
+        ),
+    ) {
+        let text: Vec<_> = options.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        if let Ok(mut wire) = generator(&text.join(",")) {
+            for now in [0, 1, u64::MAX] {
+                wire.recv(Duration::from_nanos(now), 3, &mut |frame| frame.len() >= 60);
+            }
+        }
+    }
+
+    #[test]
     fn any_clock_will_do(
         times in prop::collection::vec(any::<u64>(), 1..20), rate in 1u64..=1_000_000_000,
         pause: bool, count in prop::option::of(any::<u64>()),

@@ -1,0 +1,199 @@
+//! A driver of a few lines, with one ring each way.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::{Drive, SimBar, SimConfig, SimNic};
+use crate::drivers::ixgbe::regs::{
+    self, CTRL_EXT, DMATXCTL, EEC, FCTRL, HLREG0, RDBAH, RDBAL, RDLEN, RDRXCTL, RDT, RXCTRL,
+    RXDCTL, SRRCTL, TDBAH, TDBAL, TDLEN, TDT, TXDCTL,
+};
+use crate::mem::{DmaSpace, Lent, RingMem};
+use crate::mmio::{Bar, RegMeta, Register};
+use crate::pool::{Mbuf, Mempool, PoolCache, PoolConfig};
+use crate::port::Host;
+
+/// Descriptors of each ring.
+pub(super) const SIZE: u16 = 64;
+/// Registers are looked at so often before a wait is given up.
+const PATIENCE: usize = 100;
+
+pub(super) struct Rig {
+    pub(super) nic: SimNic,
+    pub(super) bar: SimBar,
+    pub(super) space: Arc<DmaSpace>,
+    pub(super) rx: RingMem,
+    pub(super) tx: RingMem,
+    pub(super) pool: Mempool,
+    pub(super) cache: PoolCache,
+    pub(super) queue: u32,
+    posted: Vec<Mbuf>,
+    rx_tail: u32,
+    tx_tail: u32,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with(0, |_| {})
+    }
+
+    /// On receive queue `queue`, with registers changed before anything is enabled.
+    pub(super) fn with(queue: u32, change: impl FnOnce(&SimBar)) -> Self {
+        let config = SimConfig {
+            wire: "probe".to_owned(),
+            drive: Drive::Step,
+            lawyer: true,
+            ..SimConfig::default()
+        };
+        let nic = SimNic::new(&config).unwrap();
+        let bar = nic.bar();
+        let space = DmaSpace::new(nic.iommu());
+        let mut rings = space.rings(&[SIZE, SIZE]).unwrap().into_iter();
+        let (rx, tx) = (rings.next().unwrap(), rings.next().unwrap());
+        let pool = Mempool::new(&PoolConfig { count: 500, ..PoolConfig::default() }).unwrap();
+        space.attach(pool.mem()).unwrap();
+        let cache = pool.cache();
+        nic.host().set_bus_master(true).unwrap();
+        let mut rig = Self {
+            nic,
+            bar,
+            space,
+            rx,
+            tx,
+            pool,
+            cache,
+            queue,
+            posted: Vec::new(),
+            rx_tail: 0,
+            tx_tail: 0,
+        };
+        rig.program(change);
+        rig
+    }
+
+    fn rx_reg(&self, meta: &RegMeta) -> u32 {
+        regs::rx_reg(meta, self.queue)
+    }
+
+    fn program(&mut self, change: impl FnOnce(&SimBar)) {
+        let bar = self.bar.clone();
+        assert!(EEC::read(&bar).has(EEC::AUTO_RD));
+        CTRL_EXT::read(&bar).with(CTRL_EXT::DRV_LOAD, 1).write(&bar);
+        FCTRL(0).with(FCTRL::UPE, 1).with(FCTRL::MPE, 1).with(FCTRL::BAM, 1).write(&bar);
+        RDRXCTL::read(&bar).with(RDRXCTL::CRCSTRIP, 1).write(&bar);
+        let base = self.rx.iova().0;
+        bar.write32(self.rx_reg(&RDBAL::META), base as u32);
+        bar.write32(self.rx_reg(&RDBAH::META), (base >> 32) as u32);
+        bar.write32(self.rx_reg(&RDLEN::META), u32::from(SIZE) * 16);
+        let srrctl = SRRCTL(2).with(SRRCTL::DESCTYPE, 1).with(SRRCTL::DROP_EN, 1);
+        bar.write32(self.rx_reg(&SRRCTL::META), srrctl.raw());
+        TDBAL(self.tx.iova().0 as u32).write(&bar);
+        TDBAH((self.tx.iova().0 >> 32) as u32).write(&bar);
+        TDLEN(u32::from(SIZE) * 16).write(&bar);
+        HLREG0::read(&bar).with(HLREG0::JUMBOEN, 1).write(&bar);
+        change(&bar);
+        DMATXCTL::read(&bar).with(DMATXCTL::TE, 1).write(&bar);
+        let control = self.rx_reg(&RXDCTL::META);
+        self.enable(control);
+        self.enable(TXDCTL::META.offset);
+        RXCTRL(0).with(RXCTRL::RXEN, 1).write(&bar);
+        // Link training.
+        self.nic.step_until_idle(50);
+    }
+
+    fn enable(&self, control: u32) {
+        let bit = RXDCTL::ENABLE.mask();
+        self.bar.write32(control, self.bar.read32(control) | bit);
+        assert!((0..PATIENCE).any(|_| self.bar.read32(control) & bit != 0));
+    }
+
+    /// Posts `n` receive buffers.
+    pub(super) fn post(&mut self, n: usize) {
+        for _ in 0..n {
+            let m = self.cache.alloc().unwrap();
+            let at = self.rx_tail as usize;
+            let iova = self.space.iova(m.id(), u32::from(m.offset())).unwrap();
+            self.rx.descriptors()[at][0].store(iova, Ordering::Relaxed);
+            self.rx.descriptors()[at][1].store(0, Ordering::Relaxed);
+            self.pool.mem().lend(m.id(), Lent::Rx);
+            self.posted.push(m);
+            self.rx_tail = (self.rx_tail + 1) % u32::from(SIZE);
+        }
+        self.bar.write32(self.rx_reg(&RDT::META), self.rx_tail);
+    }
+
+    /// Puts a frame on the wire and takes what became of it: both words and the bytes of each
+    /// descriptor that was written back.
+    pub(super) fn receive(&mut self, frame: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
+        let before =
+            (self.rx_tail as usize + usize::from(SIZE) - self.posted.len()) % usize::from(SIZE);
+        self.nic.inject_frame(frame);
+        self.nic.step_until_idle(50);
+        let mut out = Vec::new();
+        for i in 0..self.posted.len() {
+            let at = (before + i) % usize::from(SIZE);
+            let w1 = self.rx.descriptors()[at][1].load(Ordering::Acquire);
+            if w1 & 1 == 0 {
+                break;
+            }
+            let mut m = self.posted.remove(0);
+            assert!(self.pool.mem().take_back(m.id(), Lent::Rx));
+            m.set_len((w1 >> 32 & 0xffff) as usize).unwrap();
+            out.push((self.rx.descriptors()[at][0].load(Ordering::Relaxed), w1, m.data().to_vec()));
+        }
+        out
+    }
+
+    /// Writes a transmit descriptor without ringing.
+    pub(super) fn descriptor(&mut self, w0: u64, w1: u64) {
+        let at = self.tx_tail as usize;
+        self.tx.descriptors()[at][0].store(w0, Ordering::Relaxed);
+        self.tx.descriptors()[at][1].store(w1, Ordering::Relaxed);
+        self.tx_tail = (self.tx_tail + 1) % u32::from(SIZE);
+    }
+
+    /// A buffer with `bytes`, lent for transmission: its device address, and its handle.
+    pub(super) fn buffer(&mut self, bytes: &[u8]) -> (u64, Mbuf) {
+        let mut m = self.cache.alloc().unwrap();
+        m.append(bytes).unwrap();
+        let iova = self.space.iova(m.id(), u32::from(m.offset())).unwrap();
+        self.pool.mem().lend(m.id(), Lent::Tx);
+        (iova, m)
+    }
+
+    /// Rings, lets the model work, and takes what it sent.
+    pub(super) fn send(&mut self) -> Vec<Vec<u8>> {
+        TDT(self.tx_tail).write(&self.bar);
+        self.nic.step_until_idle(50);
+        self.nic.take_sent()
+    }
+
+    /// The buffer comes back.
+    pub(super) fn reclaim(&mut self, m: Mbuf) {
+        assert!(self.pool.mem().take_back(m.id(), Lent::Tx));
+        self.cache.free(m);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for m in self.posted.drain(..) {
+            let _held = self.pool.mem().take_back(m.id(), Lent::Rx);
+        }
+    }
+}
+
+/// A UDP packet in IPv4, in a VLAN when `tag` says so.
+pub(super) fn udp(tag: Option<u16>, payload: usize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .udp(1000, 2000)
+        .write(&mut frame, &vec![0x5a; payload])
+        .unwrap();
+    if let Some(tag) = tag {
+        let [a, b] = tag.to_be_bytes();
+        frame.splice(12..12, [0x81, 0x00, a, b]);
+    }
+    frame
+}

@@ -1,0 +1,539 @@
+//! The driver on the software 82599, end to end.
+
+use barewire::drivers::sim::{Drive, FaultKind, Inject, Rule, SimConfig, SimNic};
+use barewire::pool::{Checksum, PoolConfig};
+use barewire::port::{Port, PortConfig, Queues};
+use barewire::{Batch, Error, Mempool, PoolCache};
+
+/// A stepped NIC with the spec lawyer at work.
+fn nic(wire: &str, change: impl FnOnce(&mut SimConfig)) -> SimNic {
+    let mut config = SimConfig {
+        wire: wire.to_owned(),
+        drive: Drive::Step,
+        lawyer: true,
+        trace: 200,
+        ..SimConfig::default()
+    };
+    change(&mut config);
+    SimNic::new(&config).expect("a software NIC")
+}
+
+fn pool(count: u32) -> Mempool {
+    Mempool::new(&PoolConfig { count, ..PoolConfig::default() }).expect("a pool")
+}
+
+fn start(port: &mut Port, cfg: &PortConfig, pool: &Mempool) -> Queues {
+    let queues = port.start(cfg, pool).expect("start");
+    assert!(port.link().expect("link").up);
+    queues
+}
+
+struct Lcg(u64);
+
+impl Lcg {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % n
+    }
+}
+
+/// A frame with a number in it, and bytes that depend on it.
+fn numbered(n: u32, len: usize) -> Vec<u8> {
+    let mut frame = vec![0u8; len];
+    frame[..12].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2]);
+    frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+    frame[14..18].copy_from_slice(&n.to_be_bytes());
+    for (i, b) in frame.iter_mut().enumerate().skip(18) {
+        *b = (i as u32).wrapping_mul(31).wrapping_add(n) as u8;
+    }
+    frame
+}
+
+fn fill(cache: &mut PoolCache, frame: &[u8]) -> Option<barewire::Mbuf> {
+    let mut packet = cache.alloc()?;
+    packet.append(frame).expect("it fits");
+    Some(packet)
+}
+
+fn bytes(packet: &barewire::Mbuf) -> Vec<u8> {
+    packet.segments().flatten().copied().collect()
+}
+
+fn udp(src: u16, dst: u16) -> Vec<u8> {
+    let mut frame = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1])
+        .ipv4([10, 0, 0, 7], [10, 1, 0, 1], 64)
+        .udp(src, dst)
+        .write(&mut frame, &[7; 30])
+        .expect("a packet");
+    frame
+}
+
+/// All slots of `pool` can be had again.
+fn whole(pool: &Mempool) {
+    let mut cache = pool.cache();
+    let mut all = Batch::new(pool.capacity() as usize + 1);
+    assert_eq!(cache.alloc_batch(&mut all, pool.capacity() as usize), pool.capacity() as usize);
+}
+
+#[test]
+fn ten_thousand_frames_loop_back_unharmed() {
+    let nic = nic("loopback", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(4096);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    assert_eq!(nic.violations(), []);
+    let mut cache = pool.cache();
+    let mut random = Lcg(7);
+    let (mut sent, mut came) = (0u32, 0u32);
+    let (mut out, mut back) = (Batch::new(32), Batch::new(32));
+    let mut lengths = std::collections::VecDeque::new();
+    for _ in 0..1_000_000 {
+        if came == 10_000 {
+            break;
+        }
+        while out.room() > 0 && sent < 10_000 {
+            let len = 60 + random.below(1455);
+            let Some(packet) = fill(&mut cache, &numbered(sent, len)) else { break };
+            out.push(packet).expect("room");
+            lengths.push_back(len);
+            sent += 1;
+        }
+        q.tx[0].tx_burst(&mut cache, &mut out);
+        nic.step();
+        q.rx[0].rx_burst(&mut cache, &mut back);
+        for packet in back.iter() {
+            let len = lengths.pop_front().expect("one was sent");
+            assert_eq!(packet.data(), numbered(came, len), "frame {came}");
+            came += 1;
+        }
+        back.clear();
+    }
+    assert_eq!((sent, came), (10_000, 10_000));
+    assert_eq!(nic.faults(), []);
+    assert_eq!(nic.violations(), []);
+    let (stats, truth) = (port.stats().expect("stats"), nic.truth());
+    assert_eq!((stats.tx_packets, stats.rx_packets), (10_000, 10_000));
+    assert_eq!((stats.tx_bytes, stats.rx_bytes), (truth.sent_bytes, truth.delivered_bytes));
+    assert_eq!(truth.unexplained(), 0);
+    port.stop().expect("stop");
+    drop((q, cache, out, back));
+    assert_eq!(nic.violations(), []);
+    whole(&pool);
+}
+
+#[test]
+fn jumbo_frames_arrive_as_chains_and_leave_as_chains() {
+    let nic = nic("loopback", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(2048);
+    let cfg = PortConfig { mtu: 9000, ..PortConfig::default() };
+    let mut q = start(&mut port, &cfg, &pool);
+    let mut cache = pool.cache();
+    let (mut out, mut back) = (Batch::new(8), Batch::new(8));
+    let mut came = Vec::new();
+    let lengths = [9014, 2048, 2049, 4096, 4097, 60, 8999, 6144, 9018];
+    for (n, len) in (0u32..).zip(lengths) {
+        let frame = numbered(n, len);
+        let mut parts = frame.chunks(1900);
+        let mut packet = fill(&mut cache, parts.next().expect("bytes")).expect("a buffer");
+        for part in parts {
+            packet.chain(fill(&mut cache, part).expect("a buffer"));
+        }
+        out.push(packet).expect("room");
+        assert_eq!(q.tx[0].tx_burst(&mut cache, &mut out), 1);
+        nic.step_until_idle(100);
+        q.rx[0].rx_burst(&mut cache, &mut back);
+        came.extend(back.iter().map(bytes));
+        back.clear();
+    }
+    let want: Vec<_> = (0u32..).zip(lengths).map(|(n, len)| numbered(n, len)).collect();
+    assert!(came == want, "{:?}", came.iter().map(Vec::len).collect::<Vec<_>>());
+    assert_eq!((nic.faults(), nic.violations()), (vec![], vec![]));
+    port.stop().expect("stop");
+    drop((q, cache, out, back));
+    whole(&pool);
+}
+
+#[test]
+fn rss_spreads_flows_and_keeps_each_on_its_queue() {
+    let nic = nic("probe", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(4096);
+    let cfg = PortConfig { rx_queues: 4, tx_queues: 4, rxd: 256, ..PortConfig::default() };
+    let mut q = start(&mut port, &cfg, &pool);
+    let mut cache = pool.cache();
+    let mut home = std::collections::HashMap::new();
+    let mut per_queue = [0u32; 4];
+    for round in 0..4 {
+        for src in 0..200u16 {
+            nic.inject_frame(&udp(src, 80));
+        }
+        nic.step_until_idle(100);
+        for (n, rx) in q.rx.iter_mut().enumerate() {
+            let mut back = Batch::new(256);
+            rx.rx_burst(&mut cache, &mut back);
+            for packet in back.iter() {
+                let hash = packet.rss_hash().expect("a hash");
+                assert_eq!(hash % 128 % 4, n as u32);
+                assert_eq!(packet.ip_checksum(), Checksum::Good);
+                assert_eq!(packet.l4_checksum(), Checksum::Good);
+                assert!(packet.packet_type().is_ipv4() && packet.packet_type().is_udp());
+                let flow = packet.data()[26..38].to_vec();
+                assert_eq!(*home.entry(flow).or_insert(n), n, "round {round}");
+                per_queue[n] += 1;
+            }
+        }
+    }
+    assert_eq!(per_queue.iter().sum::<u32>(), 800);
+    assert!(per_queue.iter().all(|n| *n > 80), "{per_queue:?}");
+    // And every transmit queue sends.
+    for (n, tx) in (0u32..).zip(&mut q.tx) {
+        let mut out = Batch::new(1);
+        out.push(fill(&mut cache, &numbered(n, 100)).expect("a buffer")).expect("room");
+        assert_eq!(tx.tx_burst(&mut cache, &mut out), 1);
+    }
+    nic.step_until_idle(100);
+    let mut sent = nic.take_sent();
+    sent.sort();
+    assert_eq!(sent, (0..4).map(|n| numbered(n, 100)).collect::<Vec<_>>());
+    assert_eq!((nic.faults(), nic.violations()), (vec![], vec![]));
+}
+
+#[test]
+fn the_loss_ladder_reconciles() {
+    let nic = nic("probe", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let cfg =
+        PortConfig { promiscuous: false, allmulticast: false, rxd: 64, ..PortConfig::default() };
+    let mut q = start(&mut port, &cfg, &pool);
+    let mut cache = pool.cache();
+    let mac = port.mac().0;
+    let mut mine = numbered(0, 200);
+    mine[..6].copy_from_slice(&mac);
+    for _ in 0..10 {
+        nic.inject_frame(&mine);
+        nic.inject_frame(&numbered(1, 200));
+        nic.inject_frame(&[0xff; 60]);
+        nic.inject_frame(&mine[..40]);
+        nic.inject_frame(&vec![1; 1600]);
+    }
+    nic.probe().miss(3);
+    nic.step_until_idle(100);
+    let mut back = Batch::new(64);
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 20);
+    back.clear();
+    for _ in 0..100 {
+        nic.inject_frame(&mine);
+    }
+    nic.step_until_idle(100);
+    let stats = port.stats().expect("stats");
+    let truth = nic.truth();
+    assert_eq!(truth.unexplained(), 0, "{truth:?}");
+    assert_eq!((stats.rx_filtered, truth.filtered), (10, 10));
+    assert_eq!((stats.rx_length_errors, truth.bad_length), (20, 20));
+    assert_eq!((stats.rx_missed, truth.missed), (3, 3));
+    assert_eq!(stats.rx_packets, truth.delivered);
+    assert_eq!(stats.rx_no_descriptor, truth.no_descriptor);
+    assert!(truth.no_descriptor >= 37, "{truth:?}");
+    assert_eq!(stats.rx_bytes, truth.delivered_bytes);
+    let again = port.stats().expect("stats");
+    assert_eq!(stats, again, "nothing is counted twice");
+}
+
+#[test]
+fn without_drop_enable_frames_wait_for_descriptors() {
+    let nic = nic("probe", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let cfg = PortConfig { rxd: 64, drop_when_full: false, ..PortConfig::default() };
+    let mut q = start(&mut port, &cfg, &pool);
+    let mut cache = pool.cache();
+    for n in 0..500 {
+        nic.inject_frame(&numbered(n, 64));
+    }
+    nic.step_until_idle(100);
+    assert!(nic.probe().waiting() > 400);
+    let mut came = 0;
+    let mut back = Batch::new(32);
+    for _ in 0..200 {
+        nic.step();
+        q.rx[0].rx_burst(&mut cache, &mut back);
+        for packet in back.iter() {
+            assert_eq!(packet.data(), numbered(came, 64));
+            came += 1;
+        }
+        back.clear();
+    }
+    assert_eq!((came, nic.truth().no_descriptor), (500, 0));
+}
+
+#[test]
+fn a_card_that_vanishes_is_noticed_and_nothing_is_lost() {
+    let nic = nic("loopback", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(2048);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    let mut cache = pool.cache();
+    let mut out = Batch::new(32);
+    for n in 0..32 {
+        out.push(fill(&mut cache, &numbered(n, 64)).expect("a buffer")).expect("room");
+    }
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step();
+    nic.unplug();
+    nic.step_until_idle(50);
+    assert!(matches!(port.stats(), Err(Error::Gone { .. })));
+    assert!(matches!(port.link(), Err(Error::Gone { .. })));
+    assert!(matches!(port.set_promiscuous(true), Err(Error::Gone { .. })));
+    assert!(matches!(port.stop(), Err(Error::Gone { .. })));
+    // The bursts go on without harm.
+    let mut back = Batch::new(32);
+    q.rx[0].rx_burst(&mut cache, &mut back);
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    drop((q, port, cache, out, back));
+    whole(&pool);
+}
+
+#[test]
+fn lost_bus_mastering_is_reported() {
+    let nic = nic("loopback", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let _q = start(&mut port, &PortConfig::default(), &pool);
+    nic.lose_bus_master();
+    assert!(matches!(port.stats(), Err(Error::BusMasterLost { .. })));
+}
+
+#[test]
+fn a_revoked_mapping_is_a_device_error_with_its_place() {
+    let nic = nic("probe", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    let mut cache = pool.cache();
+    nic.iommu().revoke_buffers();
+    nic.inject_frame(&numbered(0, 64));
+    nic.step_until_idle(50);
+    match port.stats() {
+        Err(Error::Device { what, .. }) => {
+            for needle in ["not mapped", "receive queue 0", "descriptor 0", "address 0x"] {
+                assert!(what.contains(needle), "{what}");
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    let mut out = Batch::new(1);
+    out.push(fill(&mut cache, &numbered(0, 64)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    let faults = nic.faults();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults.iter().all(|f| f.what == FaultKind::Unmapped));
+    assert!(port.stats().is_err(), "the new one is reported");
+    assert_eq!(port.stats().expect("each only once").rx_no_descriptor, 1);
+    // A restart maps everything again.
+    port.stop().expect("stop");
+    drop(q);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    nic.inject_frame(&numbered(5, 64));
+    nic.step_until_idle(50);
+    let mut back = Batch::new(1);
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+}
+
+#[test]
+fn ports_start_and_stop_again_and_again() {
+    let nic = nic("loopback", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    for round in 0..20 {
+        let mut q = start(&mut port, &PortConfig::default(), &pool);
+        let mut cache = pool.cache();
+        let mut out = Batch::new(1);
+        out.push(fill(&mut cache, &numbered(round, 64)).expect("a buffer")).expect("room");
+        q.tx[0].tx_burst(&mut cache, &mut out);
+        nic.step_until_idle(50);
+        let mut back = Batch::new(4);
+        assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+        assert_eq!(back.first().expect("one").data(), numbered(round, 64));
+        port.stop().expect("stop");
+    }
+    assert_eq!((nic.faults(), nic.violations()), (vec![], vec![]));
+    whole(&pool);
+    drop(pool);
+    assert_eq!(nic.iommu().reachable(), 0, "the NIC lets go of memory that nobody uses");
+}
+
+#[test]
+fn the_mac_loops_back_inside_with_no_cable_in() {
+    use barewire::drivers::ixgbe::regs::HLREG0;
+    use barewire::mmio::Register;
+    let nic = nic("none", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let mut q = port.start(&PortConfig::default(), &pool).expect("start");
+    assert!(!port.link().expect("link").up);
+    HLREG0::read(&nic.bar()).with(HLREG0::LPBK, 1).write(&nic.bar());
+    nic.step();
+    assert!(port.link().expect("link").up);
+    let mut cache = pool.cache();
+    let (mut out, mut back) = (Batch::new(1), Batch::new(1));
+    out.push(fill(&mut cache, &numbered(3, 300)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+    assert_eq!(back.first().expect("one").data(), numbered(3, 300));
+}
+
+#[test]
+fn a_queue_that_a_fault_stopped_starts_anew_when_it_is_enabled_again() {
+    use barewire::drivers::ixgbe::regs::{RDH, RDT, RXDCTL};
+    use barewire::mmio::Register;
+    let nic = nic("probe", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    nic.inject(Inject::Stray, 1.0);
+    nic.inject_frame(&numbered(0, 64));
+    nic.step_until_idle(50);
+    nic.inject(Inject::Stray, 0.0);
+    nic.inject_frame(&numbered(1, 64));
+    nic.step_until_idle(50);
+    assert_eq!((nic.truth().delivered, nic.faults().len()), (0, 1));
+    let bar = nic.bar();
+    let (tail, control) = (RDT::read(&bar), RXDCTL::read(&bar));
+    control.with(RXDCTL::ENABLE, 0).write(&bar);
+    let waits = (0..10).take_while(|_| RXDCTL::read(&bar).has(RXDCTL::ENABLE)).count();
+    assert!((1..10).contains(&waits), "it takes a while, but not for ever: {waits}");
+    RDH(0).write(&bar);
+    control.write(&bar);
+    while !RXDCTL::read(&bar).has(RXDCTL::ENABLE) {}
+    tail.write(&bar);
+    nic.inject_frame(&numbered(2, 64));
+    nic.step_until_idle(50);
+    let (mut cache, mut back) = (pool.cache(), Batch::new(1));
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+    assert_eq!(back.first().expect("one").data(), numbered(2, 64));
+}
+
+#[test]
+fn a_spoilt_eeprom_is_refused() {
+    let nic = nic("none", |_| {});
+    nic.corrupt_eeprom(0x101);
+    assert!(matches!(nic.open_port(), Err(Error::Eeprom { .. })));
+}
+
+#[test]
+fn every_fault_leaves_the_driver_whole() {
+    for inject in Inject::all() {
+        for seed in 0..8 {
+            let nic = nic("loopback", |c| c.seed = seed);
+            let mut port = nic.open_port().expect("open");
+            let pool = pool(1024);
+            let cfg = PortConfig { mtu: 4000, ..PortConfig::default() };
+            let mut q = start(&mut port, &cfg, &pool);
+            nic.inject(inject, 0.05);
+            let mut cache = pool.cache();
+            let mut out = Batch::new(32);
+            let mut back = Batch::new(32);
+            let mut random = Lcg(seed);
+            let mut came = 0u32;
+            for n in 0..100 {
+                while out.room() > 0 {
+                    let len = 60 + random.below(1900);
+                    let Some(packet) = fill(&mut cache, &numbered(n, len)) else { break };
+                    out.push(packet).expect("room");
+                }
+                q.tx[0].tx_burst(&mut cache, &mut out);
+                nic.step();
+                q.rx[0].rx_burst(&mut cache, &mut back);
+                for packet in back.iter() {
+                    came += 1;
+                    // What is handed out is what was sent, whatever the device does.
+                    let data = bytes(packet);
+                    let n = u32::from_be_bytes(data[14..18].try_into().expect("four bytes"));
+                    if inject != Inject::Length && inject != Inject::NoEop {
+                        assert_eq!(data, numbered(n, data.len()), "{inject:?}");
+                    }
+                }
+                back.clear();
+            }
+            assert_eq!(nic.truth().unexplained(), 0, "{inject:?}");
+            assert!(came > 0 || inject == Inject::Removal || inject == Inject::StuckTx);
+            nic.inject(inject, 0.0);
+            let stopped = port.stop();
+            drop((q, cache, out, back));
+            if inject == Inject::Removal {
+                assert!(matches!(stopped, Err(Error::Gone { .. })), "{stopped:?}");
+            } else {
+                assert!(stopped.is_ok(), "{inject:?} {stopped:?}");
+            }
+            whole(&pool);
+        }
+    }
+}
+
+#[test]
+fn the_lawyer_objects() {
+    use barewire::drivers::ixgbe::regs::{RDT, TXDCTL};
+    use barewire::mmio::Register;
+    let nic = nic("none", |_| {});
+    let bar = nic.bar();
+    RDT(5).write(&bar);
+    TXDCTL(1 << 25).write(&bar);
+    let rules: Vec<_> = nic.violations().iter().map(|v| v.rule).collect();
+    for rule in [
+        Rule::TailBeforeEnable,
+        Rule::TailBeyondRing,
+        Rule::EnabledWithoutRing,
+        Rule::TransmitDmaOff,
+    ] {
+        assert!(rules.contains(&rule), "{rule:?} in {rules:?}");
+    }
+    assert!(nic.trace().iter().any(|e| e.to_string().contains("write RDT[0] = 0x00000005")));
+}
+
+#[test]
+fn two_ports_run_themselves_over_a_cable() {
+    for drive in ["inline", "thread"] {
+        let spec = |n: u8| format!("sim:82599?wire=cable:{drive}-{n}&drive={drive}");
+        let mut a = Port::open(&spec(0)).expect("open");
+        let mut b = Port::open(&spec(0)).expect("open");
+        let pool = pool(4096);
+        let mut qb = start(&mut b, &PortConfig::default(), &pool);
+        let mut qa = start(&mut a, &PortConfig::default(), &pool);
+        let mut cache = pool.cache();
+        let (mut out, mut back) = (Batch::new(32), Batch::new(32));
+        let (mut sent, mut came) = (0u32, 0u32);
+        for _ in 0..5_000_000 {
+            if came == 10_000 {
+                break;
+            }
+            // Never more under way than the receiver has descriptors for.
+            while out.room() > 0 && sent < 10_000 && sent - came < 256 {
+                let Some(packet) = fill(&mut cache, &numbered(sent, 64)) else { break };
+                out.push(packet).expect("room");
+                sent += 1;
+            }
+            qa.tx[0].tx_burst(&mut cache, &mut out);
+            qb.rx[0].rx_burst(&mut cache, &mut back);
+            for packet in back.iter() {
+                assert_eq!(packet.data(), numbered(came, 64));
+                came += 1;
+            }
+            back.clear();
+            if drive == "thread" {
+                std::thread::yield_now();
+            }
+        }
+        assert_eq!(came, 10_000, "{drive}");
+        assert_eq!(a.stats().expect("stats").tx_packets, 10_000);
+        assert_eq!(b.stats().expect("stats").rx_packets, 10_000);
+        a.stop().expect("stop");
+        b.stop().expect("stop");
+        drop((qa, qb, cache, out, back));
+        whole(&pool);
+    }
+}

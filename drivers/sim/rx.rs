@@ -170,8 +170,6 @@ impl RxPath {
                 // QBRC counts what is stored: the CRC only when it is not stripped.
                 let crc = if self.plan.strip_crc { 0 } else { 4 };
                 shared.tally.rx.queue(slot, len + crc);
-                shared.truth.delivered += 1;
-                shared.truth.delivered_bytes += len as u64;
             }
             Ok(false) => shared.tally.rx.drop(slot),
             Err(Full) => {

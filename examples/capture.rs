@@ -57,9 +57,13 @@ struct Cli {
 fn after_help() -> String {
     format!(
         "\
-Examples; the first needs no hardware:
-  capture 'sim:82599?wire=pcap:in=a.pcap' --secs 1
-      shows the packets of a capture file, through the driver
+In the source tree, write `cargo run --release --example capture --` for `capture`.
+
+Examples; the first two need no hardware:
+  capture 'sim:82599?wire=gen:rate=1000' --count 5
+      shows five packets of a traffic generator
+  capture 'sim:82599?wire=gen:rate=500k' -w a.pcap --secs 1
+      records it for a second
   capture 'sim:82599?wire=tap:bw0' -w b.pcap --count 100
       (as root) what Linux sends to the tap interface bw0
   capture 0000:03:00.0 -w c.pcap --snaplen 128 --secs 60 --json
@@ -80,12 +84,15 @@ fn main() -> ExitCode {
 
 fn capture(cli: &Cli) -> Result<(), Failure> {
     let interrupt = Interrupt::catch()?;
-    let (mut session, mut queues) = Session::open(&[&cli.port], &cli.options, &Need::default())?;
-    // Only now: a refusal above leaves an existing file alone.
-    let sink = match &cli.write {
-        Some(path) => Sink::File(Box::new(Writer::create(path, cli.snaplen)?)),
-        None => Sink::Lines { text: String::new(), start: None },
-    };
+    let mut sink = Sink::Lines { text: String::new(), start: None };
+    let (mut session, mut queues) =
+        Session::open_with(&[&cli.port], &cli.options, &Need::default(), || {
+            // Not before the checks: a refusal leaves an existing file alone.
+            if let Some(path) = &cli.write {
+                sink = Sink::File(Box::new(Writer::create(path, cli.snaplen)?));
+            }
+            Ok(())
+        })?;
     let mut reporter = Reporter::new("capture", &cli.output, Topology::Open);
     let Some(q) = queues.pop() else { return Ok(()) };
     let tap = Tap {

@@ -81,9 +81,11 @@ enum Mode {
 fn after_help() -> String {
     format!(
         "\
+In the source tree, write `cargo run --release --example forward --` for `forward`.
+
 Examples, of which the first two need no hardware:
-  forward 'sim:82599?wire=loopback' 'sim:82599?wire=loopback' --secs 1
-      two ports that hear themselves: shows that it runs; nothing sends
+  forward 'sim:82599?wire=gen:rate=1m' 'sim:82599?wire=gen:rate=1m' --secs 5
+      between two software NICs, a traffic generator on each: a million packets a second each way
   forward 'sim:82599?wire=tap:bw0' 'sim:82599?wire=tap:bw1'
       (as root) joins two Linux tap interfaces: ping through it from network namespaces
   forward 0000:03:00.0 0000:03:00.1 --mode macswap --json-lines

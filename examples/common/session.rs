@@ -87,6 +87,16 @@ impl Session {
         options: &PortOptions,
         need: &Need,
     ) -> Result<(Self, Vec<Queues>), Failure> {
+        Self::open_with(names, options, need, || Ok(()))
+    }
+
+    /// The same, with something that must succeed after the checks and before the start.
+    pub(crate) fn open_with(
+        names: &[&str],
+        options: &PortOptions,
+        need: &Need,
+        before_start: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(Self, Vec<Queues>), Failure> {
         let config = configure(options, need)?;
         check_cores(&options.cpu)?;
         let mut ports = Vec::with_capacity(names.len());
@@ -103,6 +113,7 @@ impl Session {
             ports.push(OpenPort::new(port));
         }
         let pool = Mempool::new(&pool_config(options, need, &config, &ports))?;
+        before_start()?;
         let mut queues = Vec::with_capacity(ports.len());
         for p in &mut ports {
             queues.push(p.port.start(&config, &pool)?);

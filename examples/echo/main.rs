@@ -71,9 +71,11 @@ fn parse_ip(s: &str) -> Result<Ipv4Addr, String> {
 fn after_help() -> String {
     format!(
         "\
+In the source tree, write `cargo run --release --example echo --` for `echo`.
+
 Examples; the first needs no hardware:
-  echo 'sim:82599?wire=loopback' --ip 10.0.0.2 --secs 1
-      shows that it runs; nobody asks
+  echo 'sim:82599?wire=gen:rate=1000' --ip 10.0.0.2 --secs 1
+      shows that it runs: what arrives is for others and is ignored
   echo 'sim:82599?wire=tap:bw0' --ip 10.0.0.2/24
       (as root) then: ip addr add 10.0.0.1/24 dev bw0; ip link set bw0 up; ping 10.0.0.2
   echo 0000:03:00.0 --ip 192.168.7.9 --json-lines

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::template::{Reading, Template, read_stamp};
+use crate::template::{Reading, SHORTEST, START, Stamp, Template, read_short, read_stamp};
 
 /// Gaps remembered per stream, to tell late packets from second copies.
 const GAPS: usize = 1 << 16;
@@ -41,6 +41,8 @@ pub(crate) struct Checker {
     streams: Vec<Stream>,
     /// What each stream's packets look like, when this process sends them.
     templates: Vec<Arc<Template>>,
+    /// What each stream's packets begin with, when all are of the shortest kind.
+    starts: Vec<[u8; START]>,
     found: Findings,
 }
 
@@ -49,12 +51,18 @@ impl Checker {
     pub(crate) fn knowing(templates: Vec<Arc<Template>>) -> Self {
         let streams =
             templates.iter().map(|_| Stream { next: Some(0), ..Stream::default() }).collect();
-        Self { streams, templates, found: Findings::default() }
+        let starts = templates.iter().map_while(|t| t.short_start()).collect();
+        Self { streams, templates, starts, found: Findings::default() }
     }
 
     /// For streams of another process, from whatever packet comes first.
     pub(crate) fn guessing() -> Self {
-        Self { streams: Vec::new(), templates: Vec::new(), found: Findings::default() }
+        Self {
+            streams: Vec::new(),
+            templates: Vec::new(),
+            starts: Vec::new(),
+            found: Findings::default(),
+        }
     }
 
     /// What was found so far.
@@ -65,6 +73,17 @@ impl Checker {
     /// Checks one packet.
     #[inline]
     pub(crate) fn packet(&mut self, frame: &[u8]) {
+        if let Ok(short) = <&[u8; SHORTEST]>::try_from(frame)
+            && let Some(stamp) = read_short(short)
+            && self.starts.get(usize::from(stamp.stream)) == short.first_chunk()
+        {
+            self.count(stamp);
+        } else {
+            self.packet_in_full(frame);
+        }
+    }
+
+    fn packet_in_full(&mut self, frame: &[u8]) {
         match read_stamp(frame) {
             Reading::Good(stamp) => {
                 let i = usize::from(stamp.stream);
@@ -76,16 +95,21 @@ impl Checker {
                 } else if i >= self.streams.len() {
                     self.streams.resize_with(i + 1, Stream::default);
                 }
-                let stream = &mut self.streams[i];
-                if stream.next == Some(stamp.seq) {
-                    self.found.good += 1;
-                    stream.next = Some(stamp.seq + 1);
-                } else {
-                    Self::out_of_order(stream, stamp.seq, &mut self.found);
-                }
+                self.count(stamp);
             }
             Reading::Damaged => self.found.corrupt += 1,
             Reading::Foreign => self.found.foreign += 1,
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, stamp: Stamp) {
+        let Some(stream) = self.streams.get_mut(usize::from(stamp.stream)) else { return };
+        if stream.next == Some(stamp.seq) {
+            self.found.good += 1;
+            stream.next = Some(stamp.seq + 1);
+        } else {
+            Self::out_of_order(stream, stamp.seq, &mut self.found);
         }
     }
 
@@ -164,15 +188,7 @@ mod tests {
     fn feed(seqs: &[u64], sent: u64) -> Findings {
         let mut c = Checker::guessing();
         c.streams.push(Stream { next: Some(0), ..Stream::default() });
-        for seq in seqs {
-            let stream = &mut c.streams[0];
-            if stream.next == Some(*seq) {
-                c.found.good += 1;
-                stream.next = Some(seq + 1);
-            } else {
-                Checker::out_of_order(stream, *seq, &mut c.found);
-            }
-        }
+        seqs.iter().for_each(|seq| c.count(Stamp { stream: 0, seq: *seq }));
         c.finish(&[sent]);
         c.found
     }

@@ -134,7 +134,7 @@ impl TxSide {
             Source::Made(generator) if pacer.is_none() => {
                 cache.alloc_batch(&mut lane.batch, room as usize);
                 // Every size fits: the pool's buffers were made for the longest.
-                lane.batch.iter_mut().for_each(|packet| generator.make(packet));
+                generator.make_all(&mut lane.batch);
                 lane.batch.len() as u64
             }
             Source::Made(generator) => {

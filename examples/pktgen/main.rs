@@ -113,6 +113,8 @@ enum Pace {
 fn after_help() -> String {
     format!(
         "\
+In the source tree, write `cargo run --release --example pktgen --` for `pktgen`.
+
 Examples, which need no hardware:
   pktgen --secs 5 --json
       64-byte frames over a cable as fast as it goes; the last line is a JSON summary

@@ -1,9 +1,13 @@
 //! The tools as their users meet them: transcripts of help and refusals, runs to their end, and
 //! what they do when something breaks.
 
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+mod runs;
 
 /// Builds the tools with the profile that this test was built with, and gives their folder.
 fn tools() -> &'static PathBuf {
@@ -28,16 +32,50 @@ fn tools() -> &'static PathBuf {
     })
 }
 
-fn run(tool: &str, args: &[&str]) -> Output {
-    Command::new(tools().join(tool)).args(args).env_remove("RUST_LOG").output().unwrap()
+/// Starts a tool with its output piped.
+fn start(tool: &str, args: &[&str]) -> Child {
+    Command::new(tools().join(tool))
+        .args(args)
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for a tool's end, a minute at most. What it prints must fit into its pipes.
+fn end(mut child: Child) -> (ExitStatus, String, String) {
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it did not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let mut text = [String::new(), String::new()];
+    if let Some(mut out) = child.stdout.take() {
+        out.read_to_string(&mut text[0]).unwrap();
+    }
+    if let Some(mut err) = child.stderr.take() {
+        err.read_to_string(&mut text[1]).unwrap();
+    }
+    let [out, err] = text;
+    (status, out, err)
+}
+
+fn run(tool: &str, args: &[&str]) -> (ExitStatus, String, String) {
+    end(start(tool, args))
 }
 
 /// Runs a tool that must refuse; gives what it says.
 fn refused(tool: &str, args: &[&str]) -> String {
-    let out = run(tool, args);
-    let said = String::from_utf8(out.stderr).unwrap();
-    assert_eq!(out.status.code(), Some(2), "{tool} {args:?}: {said}");
-    assert!(out.stdout.is_empty(), "{tool} {args:?} printed to standard output");
+    let (status, out, said) = run(tool, args);
+    assert_eq!(status.code(), Some(2), "{tool} {args:?}: {said}");
+    assert!(out.is_empty(), "{tool} {args:?} printed to standard output");
     said
 }
 

@@ -1,0 +1,270 @@
+//! The tools at work on software NICs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Command;
+
+use barewire::pcap::{Reader, Writer};
+use serde_json::Value;
+
+use crate::{end, run, start};
+
+/// Runs a tool that must succeed; gives its summary.
+fn summary(tool: &str, args: &[&str]) -> Value {
+    let (status, out, said) = run(tool, args);
+    assert!(status.success(), "{tool} {args:?}: {status} {said}");
+    last_line(&out)
+}
+
+fn last_line(text: &str) -> Value {
+    serde_json::from_str(text.lines().last().expect("a summary line")).unwrap()
+}
+
+/// Whether every packet sent was received and accounted for.
+fn assert_clean(s: &Value, packets: u64) {
+    assert_eq!((&s["tx_packets"], &s["rx_packets"]), (&packets.into(), &packets.into()), "{s}");
+    assert_eq!((&s["tx_bytes"], &s["errors"]), (&s["rx_bytes"], &0.into()), "{s}");
+    assert_eq!((&s["dropped"], &s["reconciles"]), (&0.into(), &true.into()), "{s}");
+    assert_eq!(s["application"]["good"], packets, "{s}");
+    assert!(s["tx_pps"].as_f64().unwrap() > 0.0 && s["rx_pps"].as_f64().unwrap() > 0.0, "{s}");
+    assert!(s["drops"].as_object().unwrap().values().all(|n| *n == 0), "{s}");
+}
+
+fn write_capture(path: &Path, frames: &[Vec<u8>]) {
+    let mut w = Writer::create(path, 65535).unwrap();
+    for (i, f) in frames.iter().enumerate() {
+        w.write(1_700_000_000_000_000_000 + 1000 * i as u64, f).unwrap();
+    }
+    w.finish().unwrap();
+}
+
+fn read_capture(path: &Path) -> Vec<Vec<u8>> {
+    let mut r = Reader::open(path).unwrap();
+    let mut frames = Vec::new();
+    while let Some(record) = r.next().unwrap() {
+        frames.push(record.data.to_vec());
+    }
+    frames
+}
+
+/// Frames of many lengths, to station 02:00:00:00:00:02, with different bytes.
+fn sample() -> Vec<Vec<u8>> {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let frame = |_| {
+        let len = rng.usize(60..=1514);
+        let mut f: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
+        f[..12].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+        f[12..14].copy_from_slice(&[0x88, 0xb5]);
+        f
+    };
+    (0..200).map(frame).collect()
+}
+
+#[test]
+fn pktgen_loses_nothing_between_two_software_nics() {
+    for extra in [
+        &[][..],
+        &["--threads", "2"],
+        &["--size", "64-9018"],
+        &["--size", "imix", "--burst", "7"],
+        &["--size", "68-99", "--vlan", "5"],
+        &["--queues", "4", "--src-ip", "10.0.0.0/24", "--dst-port", "1-99"],
+        &["--rxd", "64", "--txd", "64", "--burst", "512"],
+        &["--rate", "500kpps"],
+    ] {
+        let args = [&["--count", "20000", "--json"], extra].concat();
+        assert_clean(&summary("pktgen", &args), 20_000);
+    }
+}
+
+#[test]
+fn pktgen_hears_itself_over_a_loopback() {
+    let args = ["sim:82599?wire=loopback", "-n", "10k", "--json", "-q"];
+    assert_clean(&summary("pktgen", &args), 10_000);
+}
+
+#[test]
+fn pktgen_and_the_generator_on_the_wire_check_each_other() {
+    let name = "sim:82599?wire=gen:count=5000,seq=on";
+    let args = [name, "--mode", "rxonly", "-n", "5000", "--json", "-q", "--drop-when-full", "no"];
+    let s = summary("pktgen", &args);
+    assert_eq!((&s["application"]["good"], &s["application"]["lost"]), (&5000.into(), &0.into()));
+    let args = ["sim:82599?wire=sink", "--mode", "txonly", "-n", "5000", "--json", "-q"];
+    let s = summary("pktgen", &args);
+    assert_eq!((&s["tx_packets"], &s["reconciles"]), (&5000.into(), &true.into()), "{s}");
+}
+
+#[test]
+fn one_object_a_second_and_the_summary_last() {
+    let args = ["--secs", "2.5", "--rate", "1kpps", "--json-lines", "-q"];
+    let (status, out, _) = run("pktgen", &args);
+    assert!(status.success());
+    let lines: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(lines.len() >= 2, "{lines:?}");
+    let (last, seconds) = lines.split_last().unwrap();
+    assert!(seconds.iter().all(|l| l["final"] == false && l["drops"].is_object()));
+    assert_eq!((&last["final"], &last["reconciles"]), (&true.into(), &true.into()));
+}
+
+#[test]
+fn a_capture_is_replayed_forwarded_and_captured_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let frames = sample();
+    write_capture(&path("a"), &frames);
+    let (a, b) = (path("a").display().to_string(), path("b").display().to_string());
+
+    let s = summary("pktgen", &["--pcap", &a, "--loop", "3", "--json", "-q"]);
+    assert_clean(&s, 600);
+
+    let port = format!("sim:82599?wire=pcap:out={b}");
+    summary("pktgen", &[&port, "--mode", "txonly", "--pcap", &a, "--json", "-q"]);
+    assert!(read_capture(&path("b")) == frames, "pktgen sent something else");
+
+    let port = format!("sim:82599?wire=pcap:in={a}");
+    let out = path("c").display().to_string();
+    let s = summary("capture", &[&port, "-w", &out, "-n", "200", "--json", "-q"]);
+    assert_eq!(s["application"]["written"], 200, "{s}");
+    assert!(read_capture(&path("c")) == frames, "capture wrote something else");
+
+    for (mode, file) in [("io", "d"), ("macswap", "e"), ("mac", "f")] {
+        let there = format!("sim:82599?wire=pcap:out={}", path(file).display());
+        let mut args = vec![&*port, &there, "--mode", mode, "-n", "200", "--json", "-q"];
+        if mode == "mac" {
+            args.extend(["--dst-mac", "02:00:00:00:00:aa,02:00:00:00:00:bb"]);
+        }
+        let s = summary("forward", &args);
+        assert_eq!((&s["tx_packets"], &s["reconciles"]), (&200.into(), &true.into()), "{s}");
+        let mut expected = frames.clone();
+        for f in &mut expected {
+            match mode {
+                "macswap" => f[..12].rotate_left(6),
+                "mac" => {
+                    f[..6].copy_from_slice(&[2, 0, 0, 0, 0, 0xbb]);
+                    let own = s["ports"][1]["mac"].as_str().unwrap();
+                    let own: barewire::port::MacAddr = own.parse().unwrap();
+                    f[6..12].copy_from_slice(&own.0);
+                }
+                _ => {}
+            }
+        }
+        assert!(read_capture(&path(file)) == expected, "forward --mode {mode}");
+    }
+}
+
+#[test]
+fn capture_shows_a_line_a_packet_and_cuts_at_the_snap_length() {
+    let name = "sim:82599?wire=gen:count=10,rate=1000";
+    let (status, text, _) = run("capture", &[name, "-n", "5", "-q"]);
+    assert!(status.success());
+    assert_eq!(text.lines().filter(|l| l.contains("UDP ")).count(), 5, "{text}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    let args = [name, "-n", "5", "-s", "20", "-q", "--json", "-w", file.to_str().unwrap()];
+    let s = summary("capture", &args);
+    assert_eq!(
+        (&s["application"]["cut"], &s["application"]["bytes_written"]),
+        (&5.into(), &100.into())
+    );
+    assert!(read_capture(&file).iter().all(|f| f.len() == 20));
+}
+
+#[test]
+fn echo_answers_what_it_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (asked, answered) = (dir.path().join("a"), dir.path().join("b"));
+    let mut arp = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 7, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
+    arp.extend([2, 0, 0, 0, 0, 7, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+    let mut ping = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 7], [2, 0, 0, 0, 0, 9])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .icmpv4_echo_request(1, 2)
+        .write(&mut ping, &[0x5a; 1400])
+        .unwrap();
+    arp.resize(60, 0);
+    write_capture(&asked, &[arp, ping, vec![0; 60]]);
+    let port = format!("sim:82599?wire=pcap:in={},out={}", asked.display(), answered.display());
+    let args = [&*port, "--ip", "10.0.0.2/24", "--mac", "02:00:00:00:00:09", "-n", "2", "--json"];
+    let s = summary("echo", &args);
+    assert_eq!(
+        (&s["application"]["arp"], &s["application"]["icmp"]),
+        (&1.into(), &1.into()),
+        "{s}"
+    );
+    assert_eq!((&s["tx_packets"], &s["reconciles"]), (&2.into(), &true.into()), "{s}");
+    let replies = read_capture(&answered);
+    assert_eq!(replies[0][20..22], [0, 2], "an ARP reply");
+    assert_eq!(replies[0][22..28], [2, 0, 0, 0, 0, 9]);
+    let icmp = etherparse::SlicedPacket::from_ethernet(&replies[1]).unwrap();
+    let Some(etherparse::TransportSlice::Icmpv4(icmp)) = icmp.transport else { panic!("no ICMP") };
+    assert_eq!((icmp.type_u8(), icmp.payload()), (0, &[0x5a; 1400][..]));
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+}
+
+#[test]
+fn a_signal_ends_every_tool_in_order() {
+    let generator = "sim:82599?wire=gen:rate=1000";
+    for (name, tool, args) in [
+        ("INT", "pktgen", &["--json-lines", "--secs", "600"][..]),
+        ("TERM", "pktgen", &["--json-lines", "--threads", "2", "--secs", "600"]),
+        ("INT", "forward", &[generator, generator, "--json-lines"]),
+        ("INT", "capture", &[generator, "-w", "/dev/null", "--json-lines"]),
+        ("INT", "echo", &[generator, "--ip", "10.0.0.2", "--json-lines"]),
+    ] {
+        let mut child = start(tool, args);
+        // Its first line of output says that it runs.
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        signal(&child, name);
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        let (status, _, said) = end(child);
+        assert!(status.success(), "{tool} after SIG{name}: {status} {said}");
+        let s = last_line(&rest);
+        assert_eq!((&s["final"], &s["reconciles"]), (&true.into(), &true.into()), "{tool}: {s}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for args in [&["--json-lines", "--secs", "600"][..], &["--secs", "0.1"]] {
+        let mut child = start("pktgen", args);
+        drop(child.stdout.take());
+        let (status, _, said) = end(child);
+        assert!(status.success(), "{status} {said}");
+    }
+}
+
+#[test]
+fn a_device_that_breaks_ends_the_run_with_reason_and_counts() {
+    let (good, reason) = ("sim:82599?wire=cable:x", [("removal", "gone"), ("stray", "DMA")]);
+    for (fault, why) in reason {
+        for threads in ["1", "2"] {
+            let bad = format!("{good}&faults={fault}@0.001");
+            let args = [good, &bad, "--secs", "60", "--json", "--threads", threads, "-q"];
+            let (status, out, said) = run("pktgen", &args);
+            assert_eq!(status.code(), Some(1), "{said}");
+            assert!(said.contains("pktgen: sim:82599") && said.contains(why), "{said}");
+            let s = last_line(&out);
+            assert!(s["failure"].as_str().unwrap().contains(why), "{s}");
+            assert!(s["tx_packets"].as_u64().unwrap() > 0, "{s}");
+        }
+    }
+}
+
+#[test]
+fn packets_that_never_leave_are_a_failure() {
+    let stuck = "sim:82599?wire=cable:x&faults=stucktx@0.01";
+    let args = [stuck, "sim:82599?wire=cable:x", "--secs", "1", "--json", "-q"];
+    let (status, out, said) = run("pktgen", &args);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("stayed in the transmit ring"), "{said}");
+    let s = last_line(&out);
+    assert!(s["drops"]["tx_stuck"].as_u64().unwrap() > 0 && s["reconciles"] == true, "{s}");
+}

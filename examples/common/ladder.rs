@@ -23,6 +23,9 @@ pub(crate) struct Drops {
     pub(crate) tx_error: u64,
     /// In a transmit ring at the end, and not sent as far as the NIC knows.
     pub(crate) tx_stuck: u64,
+    /// Vanished between the tool's ports: no NIC counted them, and the sequence numbers tell the
+    /// same.
+    pub(crate) wire: u64,
     /// Damaged on the wire (CRC or symbol errors).
     pub(crate) crc: u64,
     /// Too short, too long, or with a length field that lies.
@@ -61,20 +64,27 @@ impl Drops {
             d.unread += c.backlog;
             d.application += c.dropped;
         }
-        if topology == Topology::Open {
+        match topology {
             // The far end goes on sending after the last poll.
-            let late = behind(counts, nics);
-            d.unread += u64::try_from(late).unwrap_or(0);
+            Topology::Open => d.unread += u64::try_from(behind(counts, nics)).unwrap_or(0),
+            Topology::Closed => {
+                let gone = u64::try_from(vanished(nics)).unwrap_or(0);
+                let after_queue = d.total() - d.tx_full - d.tx_error - d.application;
+                if counts.missing == Some(after_queue + gone) {
+                    d.wire = gone;
+                }
+            }
         }
         d
     }
 
     /// Every cause with its count.
-    pub(crate) fn causes(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn causes(&self) -> [(&'static str, u64); 13] {
         [
             ("tx_full", self.tx_full),
             ("tx_error", self.tx_error),
             ("tx_stuck", self.tx_stuck),
+            ("wire", self.wire),
             ("crc", self.crc),
             ("length", self.length),
             ("fifo_missed", self.fifo_missed),
@@ -109,6 +119,19 @@ pub(crate) fn stuck(counts: &PortCounts, nic: &PortStats) -> u64 {
     counts.tx.packets.saturating_sub(nic.tx_packets).min(counts.in_flight)
 }
 
+/// What one port sent and no other one received or counted as lost.
+fn vanished(nics: &[PortStats]) -> i128 {
+    let arrived = |n: &PortStats| {
+        n.rx_packets
+            + n.rx_crc_errors
+            + n.rx_length_errors
+            + n.rx_missed
+            + n.rx_filtered
+            + n.rx_no_descriptor
+    };
+    nics.iter().map(|n| i128::from(n.tx_packets) - i128::from(arrived(n))).sum()
+}
+
 /// What the NICs delivered and the queues know nothing of.
 fn behind(counts: &Snapshot, nics: &[PortStats]) -> i128 {
     let delivered: i128 = nics.iter().map(|n| i128::from(n.rx_packets)).sum();
@@ -132,7 +155,6 @@ pub(crate) fn residuals(
     let offered = sum(&|c| c.offered);
     let queued = sum(&|c| c.tx.packets);
     let sent = nic(&|n| n.tx_packets);
-    let delivered = nic(&|n| n.rx_packets);
     let left: i128 = counts.ports.iter().zip(nics).map(|(c, n)| i128::from(stuck(c, n))).sum();
     let mut stages = vec![
         // What the tool made or received, it sent, used or dropped.
@@ -143,10 +165,8 @@ pub(crate) fn residuals(
         ("tx_nic", queued - sent - left),
     ];
     if topology == Topology::Closed {
-        let lost = nic(&|n| {
-            n.rx_crc_errors + n.rx_length_errors + n.rx_missed + n.rx_filtered + n.rx_no_descriptor
-        });
-        stages.push(("wire", sent - delivered - lost));
+        let named = i128::from(Drops::new(counts, nics, topology).wire);
+        stages.push(("wire", vanished(nics) - named));
     }
     // What the NIC wrote to memory, the queues handed out or dropped. On an open wire, what came
     // after the last poll is unread.
@@ -200,6 +220,20 @@ mod tests {
         nics[1].rx_packets -= 8;
         let off = residuals(&s, &nics, Topology::Open);
         assert!(off.contains(&Residual { stage: "rx_queue", frames: -1 }));
+    }
+
+    #[test]
+    fn what_vanished_on_the_wire_has_a_name_when_the_sequence_numbers_agree() {
+        let (mut s, mut nics) = closed_loop();
+        nics[1].rx_missed -= 4;
+        let named = 2 + 3 + 5 + 1 + 2;
+        s.missing = Some(named + 4);
+        assert_eq!(Drops::new(&s, &nics, Topology::Closed).wire, 4);
+        assert!(residuals(&s, &nics, Topology::Closed).iter().all(|r| r.frames == 0));
+        s.missing = Some(named + 3);
+        assert_eq!(Drops::new(&s, &nics, Topology::Closed).wire, 0);
+        let off = residuals(&s, &nics, Topology::Closed);
+        assert!(off.contains(&Residual { stage: "wire", frames: 4 }));
     }
 
     /// A stage, and how to take a frame away there.

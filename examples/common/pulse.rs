@@ -90,6 +90,8 @@ pub(crate) struct Snapshot {
     pub(crate) ports: [PortCounts; MAX_PORTS],
     /// What the tool counts beside, by name.
     pub(crate) extra: Vec<(&'static str, u64)>,
+    /// Packets that never came, as their sequence numbers tell, when somebody looks at those.
+    pub(crate) missing: Option<u64>,
     /// Those of `extra` that mean something is wrong.
     pub(crate) faults: u64,
     /// How long this worker's part of the traffic took, when it is over.
@@ -109,6 +111,10 @@ impl Snapshot {
             }
         }
         self.faults += other.faults;
+        self.missing = match (self.missing, other.missing) {
+            (Some(a), Some(b)) => Some(a + b),
+            (a, b) => a.or(b),
+        };
         self.active = self.active.max(other.active);
     }
 }

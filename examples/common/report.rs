@@ -24,6 +24,7 @@ Where the numbers come from:
     tx_full        the transmit ring stayed full, the tool freed them
     tx_error       they can never be sent (longer than the port allows)
     tx_stuck       still in the transmit ring at the end
+    wire           vanished between the ports: no NIC counted them, the receiver misses them
     crc, length    damaged on the wire; shorter or longer than allowed (NIC counters)
     fifo_missed    the receiver's FIFO was full (NIC counter MPC)
     filtered       no address filter wanted them

@@ -75,7 +75,8 @@ impl Checker {
     pub(crate) fn packet(&mut self, frame: &[u8]) {
         if let Ok(short) = <&[u8; SHORTEST]>::try_from(frame)
             && let Some(stamp) = read_short(short)
-            && self.starts.get(usize::from(stamp.stream)) == short.first_chunk()
+            && let Some(start) = self.starts.get(usize::from(stamp.stream))
+            && begins_with(short, start)
         {
             self.count(stamp);
         } else {
@@ -143,6 +144,22 @@ impl Checker {
             }
         }
     }
+}
+
+/// Whether a frame begins with these bytes. By words and without a branch in between, which
+/// compiles to three vector comparisons; a plain comparison calls `memcmp`.
+#[inline(always)]
+fn begins_with(frame: &[u8; SHORTEST], start: &[u8; START]) -> bool {
+    let (words, rest) = start.as_chunks::<8>();
+    let (others, _) = frame.as_chunks::<8>();
+    let mut differ = 0;
+    for (a, b) in words.iter().zip(others) {
+        differ |= u64::from_ne_bytes(*a) ^ u64::from_ne_bytes(*b);
+    }
+    for (a, b) in rest.iter().zip(&frame[START - rest.len()..]) {
+        differ |= u64::from(a ^ b);
+    }
+    differ == 0
 }
 
 impl Stream {

@@ -371,6 +371,8 @@ impl RxSide {
                 ("corrupt", f.corrupt),
                 ("foreign", f.foreign),
             ];
+            // A damaged packet came, but its number did not.
+            other.missing = Some(f.lost.saturating_sub(f.corrupt + f.foreign));
             other.faults = f.duplicate + f.corrupt;
             other.faults += if self.in_order { f.reordered } else { 0 };
             other.faults += if self.alone { f.foreign } else { 0 };

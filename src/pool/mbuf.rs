@@ -240,6 +240,7 @@ impl Mbuf {
     }
 
     /// Bytes that can be appended to the first segment.
+    #[inline]
     pub fn tailroom(&self) -> usize {
         let g = self.pool().mem.geometry();
         usize::from(g.headroom() + g.room())
@@ -252,6 +253,7 @@ impl Mbuf {
     ///
     /// # Errors
     /// [`Error::Config`] when `len` does not fit into the buffer, or the packet is a chain.
+    #[inline]
     pub fn set_len(&mut self, len: usize) -> Result<()> {
         if len > self.len() + self.tailroom() || self.is_chain() {
             return Err(self.no_room("packet length", len));
@@ -295,6 +297,7 @@ impl Mbuf {
         Ok(())
     }
 
+    #[cold]
     fn no_room(&self, what: &'static str, given: usize) -> Error {
         let most = self.len() + self.tailroom();
         Error::config(what, given, format!("0 to {most} in one buffer; chain buffers for more"))

@@ -1,7 +1,7 @@
 //! Loom's exhaustive search over the depot's interleavings, and over three deliberately broken
 //! copies of it that loom must see through. The very file that the library is built from is
 //! compiled here against loom's atomics.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::duplicate_mod)]
 
 /// Makes a module with the depot compiled against a `sync` of the given strengths.
 macro_rules! depot_with {

@@ -239,7 +239,7 @@ impl SlotMem {
     /// Bounds and owner-word index of `len` bytes at `offset` of chunk number `chunk`.
     #[inline]
     fn locate(&self, chunk: u32, offset: u32, len: u32) -> Result<usize, ClaimError> {
-        let slot = (u64::from(offset / LINE as u32) * self.recip >> 32) as u32;
+        let slot = ((u64::from(offset / LINE as u32) * self.recip) >> 32) as u32;
         let start = slot * self.geometry.stride_lines * LINE as u32;
         let within = offset.wrapping_sub(start);
         let fits = chunk < self.ids.count

@@ -71,7 +71,7 @@ impl RegMeta {
     /// Byte offset of element `index`. Out-of-range elements land outside every BAR.
     #[inline(always)]
     pub const fn offset_of(&self, index: u32) -> u32 {
-        if index < self.count { self.offset + self.stride * index } else { u32::MAX & !3 }
+        if index < self.count { self.offset + self.stride * index } else { !3 }
     }
 }
 

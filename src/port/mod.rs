@@ -1,6 +1,6 @@
 //! A port: one NIC, its configuration, its queues, its counters.
 //!
-//! A [`Port`] is the control side. [`Port::start`] hands the queues out **by value**: each
+//! A [`Port`] is the control side. [`Control::start`] hands the queues out **by value**: each
 //! [`RxQueue`] and [`TxQueue`] can be moved to its own thread, and none can be used from two.
 
 use std::fmt;

@@ -16,7 +16,7 @@ use super::{Failure, Interrupt};
 /// Ports that a tool has at most.
 pub(crate) const MAX_PORTS: usize = 2;
 /// Polls without a packet after which a worker lets others run.
-const IDLE_POLLS: u32 = 512;
+const IDLE_POLLS: u32 = 64;
 
 /// What a worker counted on one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -68,9 +68,10 @@ struct Cli {
     /// Queues each way, each transmit queue with its own stream; --txq and --rxq override
     #[arg(long, value_name = "N", default_value_t = 1)]
     queues: u16,
-    /// 1: one thread sends and receives in turns; 2: one sends, one receives
-    #[arg(long, value_name = "1|2", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=2))]
-    threads: u16,
+    /// 1: one thread sends and receives in turns; 2: one sends, one receives [default: 2, or 1 on
+    /// a single core]
+    #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(u16).range(1..=2))]
+    threads: Option<u16>,
     #[command(flatten)]
     frames: FrameOptions,
     #[command(flatten)]
@@ -191,7 +192,7 @@ fn need(cli: &Cli, recording: Option<&Recording>, ports: usize) -> Result<Need, 
         .map_or(cli.frames.size.largest(), |r| u16::try_from(r.longest).unwrap_or(u16::MAX));
     Ok(Need {
         frame: longest,
-        workers: if cli.mode == Mode::Loop { cli.threads } else { ports as u16 },
+        workers: if cli.mode == Mode::Loop { threads(cli) } else { ports as u16 },
         rxq: cli.queues,
         txq: cli.queues,
         lossless: cli.mode == Mode::Loop,
@@ -242,7 +243,7 @@ fn plan(
     };
     let cache = session.pool.cache();
     let rx = RxSide::new(rx_port, rx_queues, burst, cache, judge, in_order, cli.tx.is_none());
-    Ok(match cli.threads {
+    Ok(match threads(cli) {
         1 => vec![job(move |seat| both(seat, tx, rx))],
         _ => vec![
             job(move |seat| send(seat, tx, true)),
@@ -253,6 +254,11 @@ fn plan(
 
 fn job(work: impl FnOnce(Seat<'_>) + Send + 'static) -> Job<'static> {
     Box::new(work)
+}
+
+fn threads(cli: &Cli) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    cli.threads.unwrap_or_else(|| if cores() > 1 { 2 } else { 1 })
 }
 
 fn rounds(cli: &Cli) -> Option<u64> {

@@ -103,7 +103,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
                 let (chunk, within) = crate::mem::split_id(*id);
                 // A slot of this pool always has its chunk here; `NOWHERE` is no valid address.
                 let base = self.chunks.get((chunk - first) as usize).unwrap_or(&NOWHERE);
-                d[0].store(base + within + headroom, Ordering::Relaxed);
+                d[0].store(base.wrapping_add(within + headroom), Ordering::Relaxed);
                 d[1].store(0, Ordering::Relaxed);
             }
             if B::SOFTWARE {
@@ -147,14 +147,16 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
         let w1 = d[1].load(Ordering::Acquire);
         dma_acquire();
         let meta = meta::<F>(d[0].load(Ordering::Relaxed), w1);
+        let end = w1 & RxDesc::EOP != 0;
         let Some(segment) = self.slots.receive_one(self.geometry, B::SOFTWARE, meta) else {
             // The device says done and is still at the buffer.
             self.stats.bad_descriptors += 1;
-            self.partial = Partial::Skip;
+            self.partial = if end { Partial::None } else { Partial::Skip };
             return;
         };
-        let end = w1 & RxDesc::EOP != 0;
-        let sane = (1..=self.geometry.room()).contains(&RxDesc::length(w1));
+        // The NIC fills each buffer but a packet's last, which bounds the length of a chain.
+        let (len, room) = (RxDesc::length(w1), self.geometry.room());
+        let sane = if end { (1..=room).contains(&len) } else { len == room };
         let damaged = w1 & F::RX_DAMAGED != 0;
         let packet = match std::mem::replace(&mut self.partial, Partial::None) {
             Partial::Skip => {

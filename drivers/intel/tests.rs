@@ -296,8 +296,8 @@ fn tx_descriptor_vector() {
     let mut own = rig.pool.cache();
     let cache = &mut own;
     assert_eq!(q.tx_burst(cache, &mut b), 1);
-    // DTALEN 60, DTYP 3, EOP|IFCS|DEXT, PAYLEN 60 at bit 46.
-    assert_eq!(rig.word(1), 0x000f_0000_2330_003c);
+    // DTALEN 60, DTYP 3, EOP|IFCS|RS|DEXT (nothing else is under way), PAYLEN 60 at bit 46.
+    assert_eq!(rig.word(1), 0x000f_0000_2b30_003c);
     assert!((FAR..FAR + CHUNK as u64).contains(&rig.word(0)));
     assert_eq!((rig.tail(), rig.rings()), (1, 1));
     assert_eq!(q.tx_burst(cache, &mut b), 0);
@@ -346,7 +346,7 @@ fn tx_sends_chains_as_one_packet() {
     assert_eq!(q.tx_burst(&mut rig.cache, &mut b), 3);
     assert_eq!((rig.tail(), rig.rings(), q.in_flight()), (5, 1, 5));
     let cmd = |i: usize| rig.word(2 * i + 1) >> 24 & 0xff;
-    assert_eq!([cmd(0), cmd(1), cmd(2), cmd(3), cmd(4)], [0x23, 0x22, 0x22, 0x23, 0x23]);
+    assert_eq!([cmd(0), cmd(1), cmd(2), cmd(3), cmd(4)], [0x23, 0x22, 0x22, 0x23, 0x2b]);
     assert_eq!(rig.word(3) >> 46, 4148);
     assert_eq!(q.stats().bytes, 60 + 4148 + 61);
     drop((q, b));
@@ -414,5 +414,57 @@ fn a_queue_dropped_while_the_device_runs_keeps_its_buffers_out_of_circulation() 
     let free = std::iter::from_fn(|| cache.alloc()).collect::<Vec<_>>().len();
     assert_eq!(free, rig.pool.capacity() as usize - 63);
     drop(cache);
+    all_back(rig);
+}
+
+#[test]
+fn tx_refuses_a_chain_that_could_block_the_ring_for_ever() {
+    let mut rig = Rig::new(64);
+    let mut q: TxRing<Tails, Flavor82599> = TxRing::new(rig.setup(9022)).unwrap();
+    let long = |rig: &mut Rig, n: usize| {
+        let mut chain = rig.packet(60);
+        (1..n).for_each(|_| chain.chain(rig.packet(60)));
+        chain
+    };
+    let mut b = Batch::new(3);
+    b.push(rig.packet(60)).unwrap();
+    b.push(long(&mut rig, 39)).unwrap();
+    b.push(long(&mut rig, 38)).unwrap();
+    assert_eq!(q.tx_burst(&mut rig.cache, &mut b), 3);
+    assert_eq!((q.stats().errors, q.stats().packets, q.in_flight()), (1, 2, 39));
+    drop((q, b));
+    all_back(rig);
+}
+
+#[test]
+fn tx_reports_at_once_on_a_quiet_queue() {
+    let mut rig = Rig::new(64);
+    let mut q = rig.tx();
+    for round in 0..200 {
+        let mut b = rig.packets(1);
+        let at = rig.tail();
+        assert_eq!(q.tx_burst(&mut rig.cache, &mut b), 1);
+        let word = &rig.ring.descriptors()[at][1];
+        assert_ne!(word.load(Ordering::Relaxed) & 1 << 27, 0, "round {round}");
+        word.store(1 << 32, Ordering::Release);
+        assert_eq!(q.reclaim(&mut rig.cache), 1);
+    }
+    drop(q);
+    all_back(rig);
+}
+
+#[test]
+fn rx_bounds_a_chain_of_scraps() {
+    let mut rig = Rig::new(64);
+    let mut q = rig.rx(9022);
+    for i in 0..40 {
+        rig.write_back(i, 0, 0x1 | 1 << 32); // one byte, not the end
+    }
+    rig.good(40, 60); // its end
+    rig.good(41, 64);
+    let mut out = Batch::new(8);
+    assert_eq!(q.rx_burst(&mut rig.cache, &mut out), 1);
+    assert_eq!((out.first().unwrap().len(), q.stats().bad_descriptors), (64, 1));
+    drop((out, q));
     all_back(rig);
 }

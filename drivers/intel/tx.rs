@@ -17,6 +17,10 @@ use crate::port::{Lifeline, QueueTx, TxQueueStats};
 /// with padding enabled; fewer may hang the transmit unit).
 const SHORTEST: u16 = 17;
 
+/// Most descriptors of one packet (82599 datasheet 7.2.1.1: 40, of which WTHRESH, zero here, and
+/// two are not to be used; igb takes as many).
+const MOST_SEGMENTS: usize = 38;
+
 /// A transmit queue: descriptors, the slots behind them, and the tail register.
 #[derive(Debug)]
 pub struct TxRing<B: Bar, F: Flavor> {
@@ -118,7 +122,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             if len.wrapping_sub(SHORTEST) > longest {
                 return false;
             }
-            d[0].store(base + within + u64::from(m.offset()), Ordering::Relaxed);
+            d[0].store(base.wrapping_add(within + u64::from(m.offset())), Ordering::Relaxed);
             let command = TxDesc::data(len, u32::from(len), TxDesc::EOP);
             d[1].store(command, Ordering::Relaxed);
             bytes += u64::from(len);
@@ -144,7 +148,10 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             segments += 1;
             len > 0 && self.space.iova(id, u32::from(offset)).is_some()
         });
-        each && segments <= self.capacity()
+        // Up to a stride of descriptors may never be reported done before more is sent: that is no
+        // room to count on.
+        let most = MOST_SEGMENTS.min(self.capacity() + 1 - self.stride);
+        each && segments <= most
             && (usize::from(SHORTEST)..=usize::from(self.max_frame)).contains(&len)
     }
 
@@ -193,12 +200,29 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     }
 }
 
+impl<B: Bar, F: Flavor> TxRing<B, F> {
+    /// With no report under way, asks for one at the end of the burst, so that a queue with little
+    /// traffic gets its buffers back without waiting for a whole stride.
+    #[inline]
+    fn mark_if_quiet(&mut self) {
+        if self.unmarked > 0 && self.marks.is_empty() {
+            let tail = self.slots.tail();
+            let last = if tail == 0 { self.capacity() } else { tail - 1 };
+            let command = &self.ring.descriptors()[last][1];
+            command.store(command.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
+            self.marks.push_back(last as u32);
+            self.unmarked = 0;
+        }
+    }
+}
+
 impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
     fn tx_burst(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
         let offered = packets.len();
         // Early enough that buffers go round while they are still in the processor's cache, late
         // enough not to wait for a report that the NIC has just been asked for.
-        if self.slots.len() >= 2 * self.stride || self.room() < offered {
+        let busy = self.slots.len() >= 2 * self.stride || self.room() < offered;
+        if busy || self.marks.len() == 1 {
             self.harvest(cache);
         }
         let before = self.slots.tail();
@@ -211,6 +235,7 @@ impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
             }
         }
         if self.slots.tail() != before {
+            self.mark_if_quiet();
             dma_release();
             self.tail.ring(self.slots.tail() as u32);
         }

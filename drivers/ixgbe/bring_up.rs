@@ -1,10 +1,11 @@
 //! Start and stop: the order in which everything else happens (4.6.3).
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use super::filter::Accept;
 use super::ids::Chip;
-use super::reset::{claim, halt, reset};
+use super::reset::{Halt, claim, halt, reset};
 use super::stats::{self, Counters};
 use super::wait::check_alive;
 use super::{Ixgbe, IxgbeFlavor, link, regs, rx_init, tx_init};
@@ -170,10 +171,19 @@ impl<B: Bar> Ixgbe<B> {
     /// See [`Control::stop`](crate::port::Control::stop).
     pub(super) fn bring_down(&mut self) -> Result<()> {
         let Some(running) = self.running.take() else { return Ok(()) };
+        // Kept, whatever happens on the way (a panic in the bus's code included), until DMA is
+        // known to have ended.
+        let running = ManuallyDrop::new(running);
+        // A device that the kernel took back is the kernel's: its registers are not ours to touch.
+        let taken = self.host.check().err().filter(|e| matches!(e, Error::Gone { .. }));
+        let ours = taken.is_none();
         // 1. Mask, receiver off, queues off, master disable.
-        let stopped = halt(&self.bar);
+        let stopped = match taken {
+            Some(gone) => Halt { master_off: false, error: Some(gone) },
+            None => halt(&self.bar),
+        };
         // Last look at the counters, before the reset clears them.
-        let counted = self.counters.update(&self.bar);
+        let counted = if ours { self.counters.update(&self.bar) } else { Ok(()) };
         // 2. The bus lets no request of its through any more.
         let bus = self.host.set_bus_master(false);
         // 3. Reset.
@@ -181,18 +191,20 @@ impl<B: Bar> Ixgbe<B> {
             Some(Error::Gone { .. }) => Ok(()),
             _ => reset(&self.bar, self.chip.family, !stopped.master_off),
         };
-        claim(&self.bar, false);
+        if ours {
+            claim(&self.bar, false);
+        }
         // 4. Memory. Either proof will do: the device says that nothing is pending, or the bus
         //    cannot carry anything (and reading the bit back has pushed out what was under way).
         if stopped.master_off || bus.is_ok() {
             running.life.quiet();
+            drop(ManuallyDrop::into_inner(running));
         } else {
             tracing::error!(
                 device = self.bar.name(),
                 "DMA may still be running: its buffers and rings stay reserved for the life of \
                  this process"
             );
-            std::mem::forget(running);
         }
         stopped.error.map_or(Ok(()), Err).and(bus).and(reset).and(counted)
     }

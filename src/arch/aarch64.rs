@@ -1,13 +1,16 @@
 //! aarch64: outer-shareable barriers, because a device is outside the inner domain (the kernel's
-//! `arch/arm64/include/asm/barrier.h`: dma_wmb is `dmb oshst`, dma_rmb is `dmb oshld`).
+//! `arch/arm64/include/asm/barrier.h`: dma_wmb is `dmb oshst`, dma_rmb is `dmb oshld`; here both
+//! sides of a release are ordered).
 
 use core::arch::asm;
 
 /// Everything written before is visible to the device before anything written after.
 #[inline(always)]
 pub fn dma_release() {
+    // `oshst` would order stores only, as the kernel does; a buffer that goes back to the NIC right
+    // after it was read needs the reads ordered before the doorbell too.
     // SAFETY: a barrier instruction has no other effect; no `nomem`, so the compiler obeys it too.
-    unsafe { asm!("dmb oshst", options(nostack, preserves_flags)) }
+    unsafe { asm!("dmb osh", options(nostack, preserves_flags)) }
 }
 
 /// Nothing read after is read before what was read before.

@@ -29,8 +29,8 @@ impl DmaTarget {
 
 /// How a device sees memory: physical addresses, an IOMMU, or the software NIC's own map.
 pub trait DmaMap: Send + Sync + fmt::Debug {
-    /// Makes `target` reachable and returns the device address of each of its chunks. The map
-    /// keeps `target` alive for as long as the device could reach it.
+    /// Makes `target` reachable and returns the device address of each of its chunks. The driver
+    /// keeps `target` alive for as long as the device may reach it.
     ///
     /// # Errors
     /// When the memory cannot be translated or mapped.

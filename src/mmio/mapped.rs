@@ -28,7 +28,11 @@ impl MappedBar {
     /// # Errors
     /// [`Error::Config`] when the mapping is not a whole number of 4-byte registers.
     pub fn new(map: MmapRaw, name: impl Into<String>) -> Result<Self> {
-        if map.len() < 4 || !map.len().is_multiple_of(4) || map.len() > u32::MAX as usize {
+        if map.len() < 4
+            || !map.as_ptr().addr().is_multiple_of(4)
+            || !map.len().is_multiple_of(4)
+            || map.len() > u32::MAX as usize
+        {
             return Err(Error::config(
                 "BAR length",
                 map.len(),

@@ -60,8 +60,8 @@ impl Batch {
         } else if self.head > 0 {
             // Bitwise moves within the slice; the head and tail below say which copies count.
             let n = self.len();
-            let src: *const MaybeUninit<Mbuf> = &raw const self.items[self.head];
             let dst = self.items.as_mut_ptr();
+            let src = dst.wrapping_add(self.head).cast_const();
             // SAFETY: both ranges are in bounds; `copy` allows overlap. The old copies are
             // forgotten by the new bounds.
             unsafe { std::ptr::copy(src, dst, n) };

@@ -7,6 +7,9 @@ use crate::mem::CHUNK_LINES;
 /// Slots a cache holds at most: two magazines beside a burst each way.
 const CAPACITY: usize = 256;
 
+/// Slots that a cache may have taken or returned without reporting it; see `PoolInner`.
+const UNREPORTED_MAX: u64 = if cfg!(test) { 1 << 10 } else { 1 << 30 };
+
 /// One worker's stock of free buffers: no locks, no atomics, until it runs empty or full and
 /// moves a magazine of 64 from or to the shared depot. Owned by the worker and passed to the
 /// queues as `&mut`.
@@ -193,6 +196,7 @@ impl PoolCache {
             }
         }
         self.taken += (self.len - before) as i64;
+        self.report_much();
         self.len > before
     }
 
@@ -209,6 +213,17 @@ impl PoolCache {
         self.slots.copy_within(MAG..self.len, 0);
         self.len -= MAG;
         self.taken -= MAG as i64;
+        self.report_much();
+    }
+}
+
+impl PoolCache {
+    /// Keeps what is not reported well below this cache's own weight in the balance, so that
+    /// packets that are dropped one by one, each reported at once, can never use that up.
+    fn report_much(&mut self) {
+        if self.taken.unsigned_abs() >= UNREPORTED_MAX {
+            self.pool.report(std::mem::take(&mut self.taken));
+        }
     }
 }
 

@@ -115,8 +115,12 @@ impl Slot {
 /// The shared part of a pool.
 ///
 /// # Invariants
-/// `balance` is `HANDLE` for each live handle plus one for each slot that is outside the depot
-/// (as far as caches have reported). Whoever takes it to zero frees the pool.
+/// 1. `balance` is `HANDLE` for each live handle plus one for each slot that is outside the depot,
+///    less what caches have not reported. Whoever takes it to zero frees the pool.
+/// 2. A cache is a handle, and leaves far less than `HANDLE` unreported; so the balance of a pool
+///    with a live handle is positive.
+/// 3. The balance never overflows: a pool has at most 2^22 slots, and cloning handles without end
+///    aborts the process, as it does for `Arc`.
 #[derive(Debug)]
 pub(crate) struct PoolInner {
     mem: Arc<SlotMem>,
@@ -177,7 +181,10 @@ impl fmt::Debug for Mempool {
 
 impl Clone for Mempool {
     fn clone(&self) -> Self {
-        self.inner().balance.fetch_add(HANDLE, Ordering::Relaxed);
+        if self.inner().balance.fetch_add(HANDLE, Ordering::Relaxed) > i64::MAX / 2 {
+            // Four million handles were leaked; one more round and the count would wrap.
+            std::process::abort();
+        }
         Self { inner: self.inner }
     }
 }

@@ -183,3 +183,16 @@ fn bad_geometry_and_sizes_are_refused() {
     assert!(try_cfg(&|c| c.room = 0).contains("data room"));
     assert!(try_cfg(&|c| c.headroom = 100).contains("headroom"));
 }
+
+#[test]
+fn a_long_lived_cache_keeps_its_share_of_the_balance_right() {
+    let p = pool(1);
+    let mut cache = p.cache();
+    for _ in 0..100_000 {
+        drop(cache.alloc().unwrap());
+    }
+    // Each drop was reported at once; the cache's side of it must follow, or the balance would
+    // some day reach zero with the pool in use.
+    let balance = p.inner().balance.load(Ordering::Relaxed);
+    assert!((balance - 2 * HANDLE).abs() < 2048, "{}", balance - 2 * HANDLE);
+}

@@ -48,8 +48,9 @@ impl RxQueue {
     /// Takes received packets until `out` is full or none is left, and returns how many came.
     ///
     /// Free buffers for the ring come from `cache`, which should belong to the pool that the port
-    /// was started with; another pool's cache is left alone and the shared depot used instead.
-    /// Never blocks, allocates, or makes a system call.
+    /// was started with; another pool's cache is left alone and the shared depot used instead, at
+    /// the price of a temporary cache. With the right cache it never blocks, allocates, or makes a
+    /// system call.
     #[inline]
     pub fn rx_burst(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
         self.0.rx_burst(cache, out)
@@ -81,8 +82,8 @@ impl TxQueue {
     /// returns how many were taken. Those left over stay in `packets`, in order, for the caller
     /// to try again or drop.
     ///
-    /// A packet that can never be sent (longer than the port's largest frame, more segments than
-    /// the ring, memory of a pool that is not attached) is taken, freed, and counted in
+    /// A packet that can never be sent (shorter than 17 bytes, longer than the port's largest
+    /// frame, more than 38 segments, memory of a pool that is not attached) is taken, freed, and counted in
     /// [`TxQueueStats::errors`]. Buffers of sent packets go to `cache`.
     /// Never blocks, allocates, or makes a system call.
     #[inline]
@@ -90,8 +91,10 @@ impl TxQueue {
         self.0.tx_burst(cache, packets)
     }
 
-    /// Takes back the buffers of packets that the NIC has sent, and returns how many descriptors
-    /// were freed. [`tx_burst`](Self::tx_burst) does this by itself; call it to drain.
+    /// Takes back the buffers of packets that the NIC has reported sent, and returns how many
+    /// descriptors were freed. [`tx_burst`](Self::tx_burst) does this by itself. After a busy
+    /// spell up to 31 sent packets stay [`in_flight`](Self::in_flight) until more are sent,
+    /// because reports are asked for every 32 descriptors; so do not wait for zero.
     pub fn reclaim(&mut self, cache: &mut PoolCache) -> usize {
         self.0.reclaim(cache)
     }

@@ -156,6 +156,30 @@ fn jumbo_frames_arrive_as_chains_and_leave_as_chains() {
 }
 
 #[test]
+fn vlan_tags_stay_or_come_out_as_asked() {
+    let mut frame = numbered(7, 100);
+    frame.splice(12..12, [0x81, 0x00, 0x20, 0x64]);
+    for strip in [false, true] {
+        let nic = nic("probe", |_| {});
+        let mut port = nic.open_port().expect("open");
+        let pool = pool(4096);
+        let cfg = PortConfig { vlan_strip: strip, ..PortConfig::default() };
+        let mut q = start(&mut port, &cfg, &pool);
+        let mut cache = pool.cache();
+        nic.inject_frame(&frame);
+        nic.step_until_idle(100);
+        let mut back = Batch::new(8);
+        assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+        let packet = back.first().expect("a packet");
+        if strip {
+            assert_eq!((packet.vlan(), packet.data()), (Some(0x2064), &numbered(7, 100)[..]));
+        } else {
+            assert_eq!((packet.vlan(), packet.data()), (None, &frame[..]));
+        }
+    }
+}
+
+#[test]
 fn rss_spreads_flows_and_keeps_each_on_its_queue() {
     let nic = nic("probe", |_| {});
     let mut port = nic.open_port().expect("open");

@@ -54,6 +54,8 @@ pub(crate) struct QueueSetup<'a, B: Bar> {
     pub(crate) life: &'a Arc<Lifeline>,
     /// Longest frame without CRC, in bytes.
     pub(crate) max_frame: u16,
+    /// VLAN tags are taken out of received frames.
+    pub(crate) vlan_strip: bool,
 }
 
 impl<B: Bar> QueueSetup<'_, B> {

@@ -24,6 +24,8 @@ pub struct RxRing<B: Bar, F: Flavor> {
     chunks: Box<[u64]>,
     stride: usize,
     max_frame: u16,
+    /// Status bits that the handle keeps.
+    kept: u64,
     partial: Partial,
     stats: RxQueueStats,
     life: Arc<Lifeline>,
@@ -54,6 +56,12 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
             chunks,
             stride: stride(size),
             max_frame: setup.max_frame,
+            // The NIC sets VP for every tagged frame, but only a tag that was taken out is in the
+            // tag field.
+            kept: RxDesc::UDPCS
+                | RxDesc::L4CS
+                | RxDesc::IPCS
+                | if setup.vlan_strip { RxDesc::VP } else { 0 },
             partial: Partial::None,
             stats: RxQueueStats::default(),
             life: setup.life.clone(),
@@ -146,7 +154,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
         let d = &self.ring.descriptors()[at];
         let w1 = d[1].load(Ordering::Acquire);
         dma_acquire();
-        let meta = meta::<F>(d[0].load(Ordering::Relaxed), w1);
+        let meta = meta::<F>(d[0].load(Ordering::Relaxed), w1, self.kept);
         let end = w1 & RxDesc::EOP != 0;
         let Some(segment) = self.slots.receive_one(self.geometry, B::SOFTWARE, meta) else {
             // The device says done and is still at the buffer.
@@ -196,21 +204,20 @@ const NOWHERE: u64 = 1 << 63;
 
 /// What the write-back of a packet without errors says, as the packet handle keeps it.
 #[inline(always)]
-fn plain_meta(w0: u64, w1: u64) -> RxMeta {
+fn plain_meta(w0: u64, w1: u64, kept: u64) -> RxMeta {
     let rss = if RxDesc::rss_type(w0) != 0 { FLAG_RSS } else { 0 };
-    let checked = RxDesc::VP | RxDesc::UDPCS | RxDesc::L4CS | RxDesc::IPCS;
     RxMeta {
         len: RxDesc::length(w1),
         rss: RxDesc::rss_hash(w0),
         vlan: RxDesc::vlan(w1),
-        flags: (w1 & checked) as u8 | rss,
+        flags: (w1 & kept) as u8 | rss,
         ptype: RxDesc::packet_type(w0),
     }
 }
 
 /// The same for any packet.
-fn meta<F: Flavor>(w0: u64, w1: u64) -> RxMeta {
-    let mut meta = plain_meta(w0, w1);
+fn meta<F: Flavor>(w0: u64, w1: u64, kept: u64) -> RxMeta {
+    let mut meta = plain_meta(w0, w1, kept);
     let errors = (w1 >> F::RX_CHECKSUM_ERRORS & 0b11) as u8;
     meta.flags |= errors;
     if F::UDP_ERROR_UNRELIABLE && errors & 1 != 0 && w1 & RxDesc::UDPCS != 0 {
@@ -236,11 +243,11 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
             };
             if run > 0 {
                 dma_acquire();
-                let mut bytes = 0;
+                let (mut bytes, kept) = (0, self.kept);
                 let done = &descriptors[at..at + run];
                 let read = |d: &[AtomicU64; 2]| {
                     let w0 = d[0].load(Ordering::Relaxed);
-                    let m = plain_meta(w0, d[1].load(Ordering::Relaxed));
+                    let m = plain_meta(w0, d[1].load(Ordering::Relaxed), kept);
                     bytes += u64::from(m.len);
                     m
                 };

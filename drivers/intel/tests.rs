@@ -104,6 +104,7 @@ impl Rig {
             space: &self.space,
             life: &self.life,
             max_frame,
+            vlan_strip: true,
         }
     }
 

@@ -165,6 +165,7 @@ impl<B: Bar> Ixgbe<B> {
             space: &running.space,
             life: &running.life,
             max_frame: cfg.max_frame(),
+            vlan_strip: cfg.vlan_strip,
         }
     }
 

@@ -86,8 +86,9 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, 
             .with(DCA_RXCTRL::DATA_WR_RO, 0)
             .with(DCA_RXCTRL::HEAD_WR_RO, 0)
     });
-    // VLAN tags stay in the packet.
-    modify::<RXDCTL, B>(bar, n, |r| r.with(RXDCTL::VME, 0).with(RXDCTL::RLPML_EN, 0));
+    // VLAN tags stay in the packet unless they are asked for beside it (7.4.2).
+    let strip = u32::from(cfg.vlan_strip);
+    modify::<RXDCTL, B>(bar, n, |r| r.with(RXDCTL::VME, strip).with(RXDCTL::RLPML_EN, 0));
 }
 
 /// Enables one queue and waits until it reads back; only then may RDT be written.

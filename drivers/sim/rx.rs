@@ -154,8 +154,9 @@ impl RxPath {
             q.store_one(shared, frame, w0, w1)
         } else {
             let strip = tag.filter(|_| q.setup.strip_vlan);
-            if let Some(tag) = strip {
-                w1 |= RxDesc::VP | u64::from(tag) << 48;
+            // VP for every tagged frame; the tag field only when the tag was taken out (7.4.2).
+            if tag.is_some() {
+                w1 |= RxDesc::VP | u64::from(strip.unwrap_or(0)) << 48;
             }
             if strip.is_some() || !self.plan.strip_crc {
                 rebuild(&mut self.scratch, frame, strip.is_some(), !self.plan.strip_crc);

@@ -107,6 +107,9 @@ pub struct PortConfig {
     pub promiscuous: bool,
     /// Receive every multicast frame.
     pub allmulticast: bool,
+    /// Takes VLAN tags out of received packets and reports them with
+    /// [`Mbuf::vlan`](crate::Mbuf::vlan). Otherwise they stay in the packet.
+    pub vlan_strip: bool,
     /// Spreads packets over the receive queues; used with more than one.
     pub rss: RssConfig,
     /// Pause frames.
@@ -131,6 +134,7 @@ impl Default for PortConfig {
             mtu: 1500,
             promiscuous: true,
             allmulticast: true,
+            vlan_strip: false,
             rss: RssConfig::default(),
             flow_control: FlowControl::Off,
             drop_when_full: true,

@@ -1,10 +1,9 @@
 //! What ixgbe and igb share: descriptor layouts and the ring engine.
 //!
-//! Receive harvests in two passes: the first looks at status words only and stops at the first
-//! descriptor that is not plain (not done, not the end of its packet, damaged, odd length); after
-//! one DMA barrier the second turns that run into packets. What is not plain goes one by one
-//! through a slow path. Transmit posts runs of plain packets, asks for a completion report every
-//! 32 descriptors and rings the doorbell once per burst.
+//! Receive harvests runs of plain descriptors (done, the whole packet, undamaged, a length that
+//! fits) in one tight loop; what is not plain goes one by one through a slow path. Transmit posts
+//! runs of plain packets, asks for a completion report every 32 descriptors and rings the doorbell
+//! once per burst.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Flavor, QueueSetup, RxDesc, stride};
-use crate::arch::{dma_acquire, dma_release};
+use crate::arch::{dma_acquire, dma_acquire_loaded, dma_release};
 use crate::error::{Error, Result};
 use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Doorbell};
@@ -130,23 +130,6 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
         self.refill(&mut pool.cache());
     }
 
-    /// How many descriptors of `ready` on, from the first, are done and plain.
-    #[inline(always)]
-    fn plain_run(&self, ready: &[[AtomicU64; 2]]) -> usize {
-        let mask = RxDesc::DD | RxDesc::EOP | F::RX_DAMAGED | 0b11 << F::RX_CHECKSUM_ERRORS;
-        let room = self.geometry.room();
-        let mut run = 0;
-        for d in ready {
-            let w1 = d[1].load(Ordering::Relaxed);
-            let odd_length = RxDesc::length(w1).wrapping_sub(1) >= room;
-            if w1 & mask != RxDesc::DD | RxDesc::EOP || odd_length {
-                break;
-            }
-            run += 1;
-        }
-        run
-    }
-
     /// Handles one done descriptor of any kind.
     #[cold]
     fn harvest_one(&mut self, out: &mut Batch) {
@@ -237,22 +220,22 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
             if most == 0 {
                 break;
             }
-            let run = match self.partial {
-                Partial::None => self.plain_run(&descriptors[at..at + most]),
-                _ => 0,
-            };
-            if run > 0 {
-                dma_acquire();
-                let (mut bytes, kept) = (0, self.kept);
-                let done = &descriptors[at..at + run];
+            let mut run = 0;
+            if matches!(self.partial, Partial::None) {
+                let kept = self.kept;
+                let mask = RxDesc::DD | RxDesc::EOP | F::RX_DAMAGED | 0b11 << F::RX_CHECKSUM_ERRORS;
+                let ready = &descriptors[at..at + most];
                 let read = |d: &[AtomicU64; 2]| {
-                    let w0 = d[0].load(Ordering::Relaxed);
-                    let m = plain_meta(w0, d[1].load(Ordering::Relaxed), kept);
-                    bytes += u64::from(m.len);
-                    m
+                    let w1 = d[1].load(Ordering::Acquire);
+                    if w1 & mask != RxDesc::DD | RxDesc::EOP {
+                        return None;
+                    }
+                    dma_acquire_loaded();
+                    Some(plain_meta(d[0].load(Ordering::Relaxed), w1, kept))
                 };
-                let (gone, came) =
-                    self.slots.receive_run(self.geometry, B::SOFTWARE, out, done, read);
+                let (gone, came, bytes) =
+                    self.slots.receive_run(self.geometry, B::SOFTWARE, out, ready, read);
+                run = gone;
                 self.stats.packets += came as u64;
                 self.stats.bytes += bytes;
                 self.stats.bad_descriptors += (gone - came) as u64;

@@ -244,7 +244,7 @@ fn rx_survives_what_a_broken_device_writes() {
     assert_eq!(q.rx_burst(&mut rig.cache, &mut out), 1);
     assert_eq!(out.first().unwrap().len(), 64);
     let s = q.stats();
-    assert_eq!((s.packets, s.errors, s.bad_descriptors), (1, 1, 4));
+    assert_eq!((s.packets, s.bytes, s.errors, s.bad_descriptors), (1, 64, 1, 4));
     drop((out, q));
     all_back(rig);
 }

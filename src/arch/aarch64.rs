@@ -20,6 +20,13 @@ pub fn dma_acquire() {
     unsafe { asm!("dmb oshld", options(nostack, preserves_flags)) }
 }
 
+/// As [`dma_acquire`], for code that has loaded the status word with `Ordering::Acquire`: that
+/// orders within the inner domain only.
+#[inline(always)]
+pub fn dma_acquire_loaded() {
+    dma_acquire();
+}
+
 /// One 32-bit load from a device register.
 ///
 /// # Safety

@@ -11,5 +11,5 @@
 )]
 mod imp;
 
-pub use imp::{dma_acquire, dma_release, pause, prefetch, tsc};
+pub use imp::{dma_acquire, dma_acquire_loaded, dma_release, pause, prefetch, tsc};
 pub(crate) use imp::{mmio_read32, mmio_write32};

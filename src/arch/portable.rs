@@ -15,6 +15,12 @@ pub fn dma_acquire() {
     fence(Ordering::SeqCst);
 }
 
+/// As [`dma_acquire`], for code that has loaded the status word with `Ordering::Acquire`.
+#[inline(always)]
+pub fn dma_acquire_loaded() {
+    dma_acquire();
+}
+
 /// One 32-bit load from a device register.
 ///
 /// # Safety

@@ -18,6 +18,11 @@ pub fn dma_acquire() {
     unsafe { asm!("", options(nostack, preserves_flags)) }
 }
 
+/// As [`dma_acquire`], for code that has loaded the status word with `Ordering::Acquire`: that
+/// already holds back the compiler, and the processor keeps loads in order.
+#[inline(always)]
+pub fn dma_acquire_loaded() {}
+
 /// One 32-bit load from a device register.
 ///
 /// # Safety

@@ -52,11 +52,10 @@ impl SlotFifo {
     }
 
     /// Moves packets (at most the run up to the ring's end) from the front of the queue to `out`,
-    /// one for each of `descriptors`, as `meta` reads it, and returns (how many left the queue, how
-    /// many arrived): with a `software` device those that it still holds do not arrive and stay
-    /// out of use for good.
-    ///
-    /// Lengths beyond the buffer are cut to it.
+    /// one for each of `descriptors`, for as long as `meta` has something to say of the next one
+    /// and its length is that of a whole packet in one buffer. Returns how many left the queue, and
+    /// how many packets and bytes arrived: with a `software` device those that it still holds do
+    /// not arrive and stay out of use for good.
     #[inline(always)]
     pub(crate) fn receive_run<D>(
         &mut self,
@@ -64,35 +63,41 @@ impl SlotFifo {
         software: bool,
         out: &mut Batch,
         descriptors: &[D],
-        mut meta: impl FnMut(&D) -> RxMeta,
-    ) -> (usize, usize) {
+        mut meta: impl FnMut(&D) -> Option<RxMeta>,
+    ) -> (usize, usize, u64) {
         let first = self.head;
         let n = descriptors.len().min(self.len).min(self.ids.len() - first);
         let places = out.spare();
         let n = n.min(places.len());
-        self.head = if first + n == self.ids.len() { 0 } else { first + n };
-        self.len -= n;
         let (headroom, room) = (geometry.headroom(), geometry.room());
         let ids = &self.ids[first..first + n];
         let (places, descriptors) = (&mut places[..n], &descriptors[..n]);
-        let mut arrived = 0;
-        for i in 0..n {
-            if software && !Self::mem(ids[i]).take_back(ids[i], Lent::Rx) {
+        let (mut gone, mut arrived, mut bytes) = (0, 0, 0);
+        while gone < n {
+            let Some(meta) = meta(&descriptors[gone]) else { break };
+            if meta.len.wrapping_sub(1) >= room {
+                break;
+            }
+            let id = ids[gone];
+            // Without a software device the two indices are the same, and the compiler knows it.
+            let at = if software { arrived } else { gone };
+            gone += 1;
+            if software && !Self::mem(id).take_back(id, Lent::Rx) {
                 continue;
             }
-            let mut meta = meta(&descriptors[i]);
-            meta.len = meta.len.min(room);
-            // SAFETY: the entry was owned by this queue, and `head` and `len` have let go of it.
-            let slot = unsafe { Slot::from_raw(ids[i]) };
-            // Without a software device the two indices are the same, and the compiler knows it.
-            let at = if software { arrived } else { i };
-            // SAFETY: the length was cut to the room behind the headroom.
+            // SAFETY: the entry is owned by this queue, and below `head` and `len` let go of it
+            // before the packet counts. (Should `meta` panic, neither happens.)
+            let slot = unsafe { Slot::from_raw(id) };
+            // SAFETY: the length is at most the room behind the headroom.
             places[at].write(unsafe { Mbuf::received(slot, headroom, meta) });
             arrived += 1;
+            bytes += u64::from(meta.len);
         }
+        self.head = if first + gone == self.ids.len() { 0 } else { first + gone };
+        self.len -= gone;
         // SAFETY: the loop has written `arrived` places, from the first on.
         unsafe { out.grow(arrived) };
-        (n, arrived)
+        (gone, arrived, bytes)
     }
 
     /// Moves packets from the front of `batch` into the queue, one for each of `descriptors` (the
@@ -129,7 +134,8 @@ impl SlotFifo {
         sent
     }
 
-    /// Takes the oldest entry as one received segment, as [`receive_run`](Self::receive_run) does.
+    /// Takes the oldest entry as one received segment, as [`receive_run`](Self::receive_run) does, with a
+    /// length beyond the buffer cut to it.
     pub(crate) fn receive_one(
         &mut self,
         geometry: Geometry,

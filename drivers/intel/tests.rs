@@ -20,6 +20,7 @@ impl Flavor for Flavor82599 {
 }
 
 mod ordering;
+mod random;
 
 /// What happens when a tail is written, from and to where.
 type Watch = Box<dyn FnMut(usize, usize) + Send>;

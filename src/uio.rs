@@ -112,8 +112,8 @@ impl UioDevice {
     /// # Errors
     /// In this order: [`Error::NoDevice`], [`Error::Unsupported`], [`Error::NotBound`],
     /// [`Error::IommuTranslates`], [`Error::Busy`], [`Error::NoPhysicalAddress`],
-    /// [`Error::Permission`], [`Error::Lockdown`], [`Error::State`]; [`Error::Io`] for anything
-    /// unforeseen.
+    /// [`Error::Permission`], [`Error::Lockdown`], [`Error::State`], [`Error::Memory`];
+    /// [`Error::Io`] for anything unforeseen.
     pub fn open(addr: PciAddr, supports: fn(u16, u16) -> bool) -> Result<Self> {
         let roots = Roots { sys: "/sys".into(), dev: "/dev".into() };
         Self::open_in(&roots, addr, supports, PhysicalMap::new)
@@ -504,6 +504,7 @@ fn unmapped(device: &PciDevice, path: &Path, e: io::Error) -> Error {
             ),
         },
         // Only lockdown answers EPERM here; where the kernel does not tell, believe it.
+        Some(libc::ENOMEM) => Error::Memory { what, source: e },
         Some(libc::EPERM) if device.locked_down() != Some(false) => Error::Lockdown { what },
         _ => refused("map", path, e),
     }

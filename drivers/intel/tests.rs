@@ -19,14 +19,29 @@ impl Flavor for Flavor82599 {
     const UDP_ERROR_UNRELIABLE: bool = true;
 }
 
+mod ordering;
+mod random;
+
+/// What happens when a tail is written, from and to where.
+type Watch = Box<dyn FnMut(usize, usize) + Send>;
+
 /// A register space that only remembers what was written to its tails.
-#[derive(Debug, Clone, Default)]
-struct Tails(Arc<(AtomicU32, Mutex<Vec<u32>>)>);
+#[derive(Clone, Default)]
+struct Tails(Arc<(AtomicU32, Mutex<Vec<u32>>, Mutex<Option<Watch>>)>);
+
+impl std::fmt::Debug for Tails {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "tail at {}", self.read32(0))
+    }
+}
 
 impl Doorbell for Tails {
     fn ring(&self, tail: u32) {
-        self.0.0.store(tail, Ordering::Relaxed);
+        let before = self.0.0.swap(tail, Ordering::Relaxed);
         self.0.1.lock().unwrap().push(tail);
+        if let Some(watch) = &mut *self.0.2.lock().unwrap() {
+            watch(before as usize, tail as usize);
+        }
     }
 }
 

@@ -93,7 +93,20 @@ fn muster() -> Option<Vec<Weak<Device>>> {
     threaded.1.then(|| threaded.0.clone())
 }
 
+/// Should a model panic, the thread that ran it is gone: the next NIC starts another. A thread
+/// that ends in order has said so in [`muster`] already, and another may have been started since.
+struct Leaving(&'static Mutex<(Vec<Weak<Device>>, bool)>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = false;
+        }
+    }
+}
+
 fn run() {
+    let _leaving = Leaving(&THREADED);
     let mut idle = 0u32;
     while let Some(devices) = muster() {
         for _ in 0..LOOK_EVERY {
@@ -108,5 +121,27 @@ fn run() {
                 std::thread::yield_now();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_does_not_count_as_running() {
+        static RUNNING: Mutex<(Vec<Weak<Device>>, bool)> = Mutex::new((Vec::new(), true));
+        let running = || RUNNING.lock().unwrap_or_else(PoisonError::into_inner).1;
+        let ends = |how: fn()| {
+            std::thread::spawn(move || {
+                let _leaving = Leaving(&RUNNING);
+                how();
+            })
+            .join()
+        };
+        // The flag may be a later thread's by then.
+        assert!(ends(|| {}).is_ok() && running());
+        assert!(ends(|| panic!("as a broken model would")).is_err());
+        assert!(!running());
     }
 }

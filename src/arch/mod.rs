@@ -9,7 +9,18 @@
     any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))),
     path = "portable.rs"
 )]
+// Tests get their barriers from `counted`.
+#[cfg_attr(test, allow(unreachable_pub))]
 mod imp;
 
-pub use imp::{dma_acquire, dma_acquire_loaded, dma_release, pause, prefetch, tsc};
+#[cfg(test)]
+mod counted;
+
+#[cfg(test)]
+pub(crate) use counted::barriers;
+#[cfg(test)]
+pub use counted::{dma_acquire, dma_acquire_loaded, dma_release};
+#[cfg(not(test))]
+pub use imp::{dma_acquire, dma_acquire_loaded, dma_release};
 pub(crate) use imp::{mmio_read32, mmio_write32};
+pub use imp::{pause, prefetch, tsc};

@@ -70,14 +70,15 @@ impl DmaSpace {
     /// Makes a pool's buffers reachable. Attaching the same memory twice changes nothing.
     ///
     /// # Errors
-    /// See [`DmaMap::map`].
+    /// See [`DmaMap::map`]; [`Error::Config`] when the map gives another number of addresses than
+    /// the memory has chunks.
     pub fn attach(&self, mem: &Arc<SlotMem>) -> Result<()> {
         let mut attached = self.attached.lock().unwrap_or_else(PoisonError::into_inner);
         if attached.iter().any(|m| Arc::ptr_eq(m, mem)) {
             return Ok(());
         }
         self.map.accepts(mem.mapping())?;
-        let iovas = self.map.map(DmaTarget::Slots(mem.clone()))?;
+        let iovas = self.map(DmaTarget::Slots(mem.clone()))?;
         for (i, iova) in iovas.iter().enumerate() {
             self.chunks[mem.first_chunk() as usize + i].store(iova.0, Ordering::Relaxed);
         }
@@ -103,14 +104,15 @@ impl DmaSpace {
     /// as they need, each contiguous for the device and aligned to 128 bytes.
     ///
     /// # Errors
-    /// When memory cannot be had or mapped.
+    /// [`Error::Config`] for a ring of no descriptors, and when the map gives another number of
+    /// addresses than there are chunks; else when memory cannot be had or mapped.
     pub fn rings(&self, lengths: &[u16]) -> Result<Vec<RingMem>> {
         let mut at = 0usize;
         let mut places = Vec::with_capacity(lengths.len());
         for n in lengths {
             let bytes = (usize::from(*n) * 16).next_multiple_of(128);
-            if bytes > CHUNK {
-                return Err(Error::config("ring size", n, "at most 131072 descriptors"));
+            if bytes == 0 {
+                return Err(Error::config("ring size", n, "1 to 65535 descriptors"));
             }
             if at / CHUNK != (at + bytes - 1) / CHUNK {
                 at = at.next_multiple_of(CHUNK);
@@ -121,7 +123,7 @@ impl DmaSpace {
         let mapping = self.near(at)?;
         self.map.accepts(&mapping)?;
         let block = RingBlock::new(mapping);
-        let iovas = self.map.map(DmaTarget::Rings(block.clone()))?;
+        let iovas = self.map(DmaTarget::Rings(block.clone()))?;
         Ok(places
             .into_iter()
             .map(|(at, words)| {
@@ -129,6 +131,17 @@ impl DmaSpace {
                 RingMem::new(block.clone(), at / 8, words, iova)
             })
             .collect())
+    }
+
+    /// Maps `target` and makes sure that each of its chunks got an address.
+    fn map(&self, target: DmaTarget) -> Result<Vec<Iova>> {
+        let chunks = target.mapping().len() / CHUNK;
+        let iovas = self.map.map(target)?;
+        if iovas.len() != chunks {
+            let allowed = format!("{chunks}, one for each 2 MiB of the memory to map");
+            return Err(Error::config("addresses from the DMA map", iovas.len(), allowed));
+        }
+        Ok(iovas)
     }
 
     /// Memory for rings: on the device's node if that can be, else anywhere.
@@ -140,6 +153,110 @@ impl DmaSpace {
                 Mapping::new(&backing, len, None)
             }
             (result, _) => result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::{Mempool, PoolConfig};
+
+    /// Gives each chunk an address, four chunks apart, but leaves out as many as it says.
+    #[derive(Debug, Default)]
+    struct Gaps {
+        missing: usize,
+        calls: Mutex<Vec<usize>>,
+    }
+
+    const FIRST: u64 = 0x50_0000_0000;
+
+    impl DmaMap for Gaps {
+        fn map(&self, target: DmaTarget) -> Result<Vec<Iova>> {
+            let n = target.mapping().len() / CHUNK;
+            self.calls.lock().unwrap().push(n);
+            let each = (0..n as u64).map(|i| Iova(FIRST + i * 4 * CHUNK as u64));
+            Ok(each.skip(self.missing).collect())
+        }
+        fn ring_backing(&self) -> Backing {
+            Backing::Heap
+        }
+        fn accepts(&self, _: &Mapping) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn space(missing: usize) -> (Arc<Gaps>, Arc<DmaSpace>) {
+        let map = Arc::new(Gaps { missing, ..Gaps::default() });
+        (map.clone(), DmaSpace::new(map))
+    }
+
+    /// Each ring has its own zeroed memory, inside one chunk, where its address says.
+    fn sound(rings: &[RingMem], lengths: &[u16]) {
+        assert_eq!(rings.len(), lengths.len());
+        for (i, (ring, n)) in rings.iter().zip(lengths).enumerate() {
+            assert_eq!(ring.descriptors().len(), usize::from(*n), "ring {i}");
+            let at = ring.iova().0 - FIRST;
+            assert_eq!(at % 128, 0, "ring {i}");
+            let within = at as usize % CHUNK;
+            assert!(within + usize::from(*n) * 16 <= CHUNK, "ring {i} at {at:#x}");
+            let virt = ring.descriptors().as_ptr() as usize % CHUNK;
+            assert_eq!(virt, within, "ring {i}");
+            for d in ring.descriptors().iter().flatten() {
+                assert_eq!(d.swap(1 + i as u64, Ordering::Relaxed), 0, "ring {i} is not alone");
+            }
+        }
+    }
+
+    #[test]
+    fn rings_of_one_port_share_a_chunk() {
+        let (map, space) = space(0);
+        let rings = space.rings(&[512; 80]).unwrap();
+        sound(&rings, &[512; 80]);
+        assert_eq!(*map.calls.lock().unwrap(), [1], "one mapping of one chunk");
+        for (i, ring) in rings.iter().enumerate() {
+            assert_eq!(ring.iova(), Iova(FIRST + 8192 * i as u64));
+        }
+    }
+
+    #[test]
+    fn no_ring_crosses_a_chunk() {
+        // Three of 640 KiB fit into a chunk; the small ones fill up what is left.
+        let lengths: Vec<u16> = [40_960, 40_960, 40_960, 40_960, 8, 65_535, 9, 40_960].repeat(2);
+        let (map, space) = space(0);
+        sound(&space.rings(&lengths).unwrap(), &lengths);
+        let chunks = map.calls.lock().unwrap().iter().sum::<usize>();
+        assert!((5..=7).contains(&chunks), "{chunks}");
+    }
+
+    #[test]
+    fn a_ring_of_nothing_is_refused() {
+        let (map, space) = space(0);
+        for lengths in [&[0][..], &[64, 0, 64]] {
+            let why = space.rings(lengths).unwrap_err();
+            assert!(matches!(why, Error::Config { what: "ring size", .. }), "{why}");
+        }
+        assert_eq!(*map.calls.lock().unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn a_map_that_leaves_chunks_out_is_refused() {
+        let pool = Mempool::new(&PoolConfig {
+            count: 1024,
+            backing: Backing::Heap,
+            ..PoolConfig::default()
+        })
+        .unwrap();
+        assert!(pool.mem().chunks() > 1);
+        for missing in [1, 2] {
+            let (_, space) = space(missing);
+            for result in [space.rings(&[4096; 40]).map(|_| ()), space.attach(pool.mem())] {
+                let why = result.unwrap_err();
+                let expected = "addresses from the DMA map";
+                assert!(matches!(why, Error::Config { what, .. } if what == expected));
+            }
+            let ids = pool.mem().first_chunk()..pool.mem().first_chunk() + pool.mem().chunks();
+            assert!(ids.into_iter().all(|c| space.chunk(c).is_none()), "half a pool is reachable");
         }
     }
 }

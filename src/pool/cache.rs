@@ -6,6 +6,7 @@ use crate::mem::CHUNK_LINES;
 
 /// Slots a cache holds at most: two magazines beside a burst each way.
 const CAPACITY: usize = 256;
+const _: () = assert!(CAPACITY > MAG);
 
 /// Slots that a cache may have taken or returned without reporting it; see `PoolInner`.
 const UNREPORTED_MAX: u64 = if cfg!(test) { 1 << 10 } else { 1 << 30 };
@@ -204,10 +205,11 @@ impl PoolCache {
     #[cold]
     fn unload(&mut self) {
         // The oldest names go: those put back last are still in the processor's cache.
-        let (mag, _) = self.slots.split_first_chunk::<MAG>().expect("CAPACITY > MAG");
-        if !self.pool.depot().put_magazine(mag) {
+        let mut mag = [0; MAG];
+        mag.copy_from_slice(&self.slots[..MAG]);
+        if !self.pool.depot().put_magazine(&mag) {
             for id in mag {
-                self.pool.depot().put(*id, self.pool.mem().index(*id));
+                self.pool.depot().put(id, self.pool.mem().index(id));
             }
         }
         self.slots.copy_within(MAG..self.len, 0);

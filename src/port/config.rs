@@ -144,9 +144,10 @@ impl Default for PortConfig {
 }
 
 impl PortConfig {
-    /// The largest frame in bytes, without CRC: MTU, Ethernet header and two VLAN tags.
+    /// The largest frame in bytes, without CRC: MTU, Ethernet header and two VLAN tags. An MTU
+    /// beyond what any port takes gives the largest number, not a small one.
     pub fn max_frame(&self) -> u16 {
-        self.mtu + 14 + 8
+        self.mtu.saturating_add(14 + 8)
     }
 
     /// Checks every field against what the port can do.
@@ -209,6 +210,16 @@ mod tests {
             assert!(bad.parse::<MacAddr>().is_err(), "{bad}");
         }
         assert!(MacAddr::BROADCAST.is_multicast() && !MacAddr([0; 6]).is_station());
+    }
+
+    #[test]
+    fn frame_lengths_do_not_wrap() {
+        let frame = |mtu| PortConfig { mtu, ..PortConfig::default() }.max_frame();
+        assert_eq!(frame(1500), 1522);
+        assert_eq!(frame(65_513), u16::MAX);
+        for mtu in [65_514, u16::MAX] {
+            assert_eq!(frame(mtu), u16::MAX);
+        }
     }
 
     #[test]

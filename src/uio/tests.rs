@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;
 use crate::mmio::Bar;
@@ -499,5 +499,80 @@ fn a_moved_page_stops_dma() {
         let moved = device.check();
         assert!(matches!(moved, Err(Error::PageMoved { vaddr: v }) if v == vaddr as u64));
         assert_eq!(fake.config(4), 0x03);
+    }
+}
+
+#[test]
+fn what_keeps_the_registers_from_being_mapped_is_named() {
+    let fake = Fake::new("uio_pci_generic");
+    let device = PciDevice::find(&fake.roots.sys, ADDR.parse().unwrap()).unwrap();
+    let path = fake.dir().join("resource0");
+    let unmapped = |errno| unmapped(&device, &path, io::Error::from_raw_os_error(errno));
+    let lockdown = |text: Option<&str>| {
+        let dir = fake.roots.sys.join("kernel/security");
+        fs::create_dir_all(&dir).unwrap();
+        match text {
+            Some(text) => fs::write(dir.join("lockdown"), text).unwrap(),
+            None => drop(fs::remove_file(dir.join("lockdown"))),
+        }
+    };
+    for text in [None, Some("[none] integrity confidentiality\n")] {
+        lockdown(text);
+        let error = unmapped(libc::EINVAL);
+        let named = matches!(&error, Error::State { why }
+            if why.contains(ADDR) && why.contains("kernel driver") && why.contains("unbind"));
+        assert!(named, "{error}");
+        let error = unmapped(libc::ENOMEM);
+        let named = matches!(&error, Error::Memory { what, .. } if what.contains("resource0"));
+        assert!(named, "{error}");
+        let error = unmapped(libc::EACCES);
+        let named = matches!(&error, Error::Permission { what, .. } if what.contains("resource0"));
+        assert!(named, "{error}");
+        let error = unmapped(libc::ENODEV);
+        assert!(matches!(error, Error::Io { path: Some(p), .. } if p == path));
+    }
+    for text in [None, Some("none [integrity] confidentiality\n"), Some("none [confidentiality]")] {
+        lockdown(text);
+        let error = unmapped(libc::EPERM);
+        let named = matches!(&error, Error::Lockdown { what } if what.contains("resource0"));
+        assert!(named, "{text:?}: {error}");
+    }
+    lockdown(Some("[none] integrity confidentiality\n"));
+    assert!(matches!(unmapped(libc::EPERM), Error::Permission { .. }));
+}
+
+/// Takes from this thread what lets root ignore file modes.
+fn obey_file_modes() {
+    const CAP_DAC_OVERRIDE: u32 = 1;
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = [VERSION_3, 0];
+    // Effective, permitted and inheritable, low halves and then high halves.
+    let mut sets = [0u32; 6];
+    // SAFETY: both have the sizes that version 3 asks for; 0 is this thread.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
+    assert_eq!(got, 0);
+    sets[0] &= !(1 << CAP_DAC_OVERRIDE);
+    // SAFETY: as above.
+    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) };
+    assert_eq!(set, 0);
+}
+
+#[test]
+fn a_device_that_may_not_be_opened_says_which_file_to_get() {
+    for (name, mode) in [("resource0", 0o000), ("resource0", 0o444), ("uio3", 0o400)] {
+        let fake = Fake::new("uio_pci_generic");
+        let path = if name == "uio3" { fake.node() } else { fake.dir().join(name) };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                obey_file_modes();
+                let error = fake.open().unwrap_err();
+                let named = matches!(&error, Error::Permission { what, fix }
+                    if what.contains(name) && fix.contains("root"));
+                assert!(named, "{name} {mode:o}: {error}");
+            });
+        });
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        drop(fake.open().unwrap());
     }
 }

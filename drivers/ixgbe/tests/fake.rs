@@ -27,6 +27,8 @@ pub(super) struct Trouble {
     pub(super) mute_after_reset: Duration,
     /// These bits of this offset never change from what they are.
     pub(super) stuck: Option<(u32, u32)>,
+    /// These bits of this offset read so, whatever was written.
+    pub(super) reads: Option<(u32, u32, u32)>,
     pub(super) bus_master_stuck: bool,
     pub(super) no_link: bool,
     pub(super) bad_eeprom: bool,
@@ -214,7 +216,10 @@ impl Bar for Fake {
         if s.clears[(offset / 4) as usize] {
             *s.word(offset) = 0;
         }
-        value
+        match s.trouble.reads {
+            Some((at, mask, bits)) if at == offset => value & !mask | bits & mask,
+            _ => value,
+        }
     }
 
     fn write32(&self, offset: u32, value: u32) {

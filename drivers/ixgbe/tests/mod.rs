@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+mod bounds;
 mod fake;
 
 use fake::{Event, Fake, FakeHost, FarMap, MAC};

@@ -9,10 +9,16 @@ use std::time::{Duration, Instant};
 
 mod runs;
 
-/// Builds the tools with the profile that this test was built with, and gives their folder.
+/// The tools' folder: what `BAREWIRE_TOOLS` names (for who cannot call cargo); else builds them
+/// with the profile that this test was built with.
 fn tools() -> &'static PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
+        if let Some(dir) = std::env::var_os("BAREWIRE_TOOLS") {
+            let dir = PathBuf::from(dir);
+            assert!(dir.join("pktgen").is_file(), "BAREWIRE_TOOLS={}: no tools", dir.display());
+            return dir;
+        }
         // target/<profile>/deps/cli-<hash>
         let mut dir = std::env::current_exe().unwrap();
         assert!(dir.pop() && dir.pop(), "a test stands in target/<profile>/deps");

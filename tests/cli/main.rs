@@ -95,6 +95,27 @@ fn help_and_refusals_read_as_written_down() {
 }
 
 #[test]
+fn a_refusal_leaves_files_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let path = file.to_str().unwrap();
+    let port = format!("sim:82599?wire=pcap:out={path}");
+    for (tool, args) in [
+        ("forward", &[&*port, "0000:ff:1f.7"][..]),
+        ("forward", &[&*port, "sim:82599", "--pool", "100"]),
+        ("pktgen", &[&*port, "--mode", "txonly", "--queues", "0"]),
+        ("pktgen", &[&*port, "sim:82599?wire=nonsense"]),
+        ("capture", &["sim:82599", "-w", path, "--rxd", "4096", "--pool", "100"]),
+        ("capture", &["sim:82599", "-w", path, "--rxq", "99"]),
+    ] {
+        let said = refused(tool, args);
+        let after = std::fs::read(&file).unwrap();
+        assert_eq!(after, b"precious", "{tool} {args:?}: {said}");
+    }
+}
+
+#[test]
 fn captures_that_are_no_captures_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {

@@ -202,8 +202,9 @@ fn check_cores(cores: &[usize]) -> Result<()> {
 fn configure(options: &PortOptions, need: &Need) -> Result<PortConfig, Error> {
     let needed = need.frame.saturating_sub(HEADERS).max(1500);
     let mtu = options.mtu.unwrap_or(needed);
+    let rx_queues = options.rxq.unwrap_or(need.rxq);
     let config = PortConfig {
-        rx_queues: options.rxq.unwrap_or(need.rxq),
+        rx_queues,
         tx_queues: options.txq.unwrap_or(need.txq),
         rxd: options.rxd,
         txd: options.txd,
@@ -213,7 +214,8 @@ fn configure(options: &PortOptions, need: &Need) -> Result<PortConfig, Error> {
             None if need.lossless => barewire::port::FlowControl::Full,
             None => barewire::port::FlowControl::Off,
         },
-        drop_when_full: options.drop_when_full.unwrap_or(!need.lossless),
+        // Frames that wait hold up those for other queues; with one queue there are none.
+        drop_when_full: options.drop_when_full.unwrap_or(!need.lossless && rx_queues > 1),
         // All ports are started before any is waited for: they may be each other's far end.
         link_wait: Duration::ZERO,
         ..PortConfig::default()
@@ -355,6 +357,20 @@ mod tests {
         ] {
             let refused = check_name(name).unwrap_err().to_string();
             assert!(refused.contains(why), "{name}: {refused}");
+        }
+    }
+
+    #[test]
+    fn one_receive_queue_waits_and_several_drop() {
+        for (args, drops) in [
+            (&[][..], false),
+            (&["--rxq", "1"], false),
+            (&["--rxq", "2"], true),
+            (&["--rxq", "1", "--drop-when-full", "yes"], true),
+            (&["--rxq", "2", "--drop-when-full", "no"], false),
+        ] {
+            let config = configure(&options(args), &Need::default()).unwrap();
+            assert_eq!(config.drop_when_full, drops, "{args:?}");
         }
     }
 }

@@ -115,6 +115,29 @@ fn a_refusal_leaves_files_as_they_are() {
     }
 }
 
+/// On a machine with PCI devices that nobody's driver here is for.
+#[test]
+fn devices_that_are_not_ours_are_refused() {
+    let Ok(devices) = std::fs::read_dir("/sys/bus/pci/devices") else { return };
+    let vendor = |dir: &std::path::Path| std::fs::read_to_string(dir.join("vendor"));
+    // Intel's may be ones that would be opened.
+    let foreign = devices
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .find(|dir| vendor(dir).is_ok_and(|v| v.trim() != "0x8086"));
+    let Some(foreign) = foreign else { return };
+    let address = foreign.file_name().unwrap().to_str().unwrap();
+    for (tool, args) in [
+        ("capture", &[address][..]),
+        ("echo", &[address, "--ip", "10.0.0.2"]),
+        ("forward", &["sim:82599", address]),
+        ("pktgen", &[address, "--mode", "txonly"]),
+    ] {
+        let said = refused(tool, args);
+        let told = said.contains(address) && said.contains("no driver here supports");
+        assert!(told, "{tool}: {said}");
+    }
+}
+
 #[test]
 fn captures_that_are_no_captures_are_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,12 +4,13 @@
 mod common;
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use barewire::error::Result;
+use barewire::error::{Error, Result};
 use barewire::pcap::{MAX_RECORD, Writer};
 use barewire::{Batch, PoolCache, RxQueue, TxQueue};
 use clap::Parser;
@@ -85,14 +86,17 @@ fn main() -> ExitCode {
 fn capture(cli: &Cli) -> Result<(), Failure> {
     let interrupt = Interrupt::catch()?;
     let mut sink = Sink::Lines { text: String::new(), start: None };
+    let mut file = None;
     let (mut session, mut queues) =
         Session::open_with(&[&cli.port], &cli.options, &Need::default(), || {
-            // Not before the checks: a refusal leaves an existing file alone.
-            if let Some(path) = &cli.write {
-                sink = Sink::File(Box::new(Writer::create(path, cli.snaplen)?));
-            }
+            // Not before the checks, and not emptied before the start: a refusal leaves an
+            // existing file alone.
+            file = cli.write.as_deref().map(open_file).transpose()?;
             Ok(())
         })?;
+    if let (Some(file), Some(path)) = (file, &cli.write) {
+        sink = Sink::File(Box::new(begin_capture(file, path, cli.snaplen)?));
+    }
     let mut reporter = Reporter::new("capture", &cli.output, Topology::Open);
     let Some(q) = queues.pop() else { return Ok(()) };
     let tap = Tap {
@@ -111,6 +115,23 @@ fn capture(cli: &Cli) -> Result<(), Failure> {
     let job: pulse::Job<'_> = Box::new(move |seat| listen(seat, tap));
     let outcome = pulse::run(vec![job], &cli.options.cpu, &mut session, &mut reporter, &end);
     outcome.finish(&mut session, &mut reporter)
+}
+
+/// Opens a file for a capture and leaves what is in it.
+fn open_file(path: &Path) -> Result<File> {
+    let mut how = File::options();
+    let file = how.write(true).create(true).truncate(false).open(path);
+    file.map_err(|e| Error::io("create the capture", path, e))
+}
+
+/// Replaces what is in the file with an empty capture.
+fn begin_capture(file: File, path: &Path, snaplen: u32) -> Result<Writer> {
+    // Pipes and devices have no length.
+    let regular = file.metadata().map(|about| about.is_file());
+    regular
+        .and_then(|regular| if regular { file.set_len(0) } else { Ok(()) })
+        .map_err(|e| Error::io("empty the capture", path, e))?;
+    Writer::new(file, path, snaplen)
 }
 
 /// Wall-clock time that never goes backwards: read once, then carried on by the steady clock.

@@ -243,19 +243,19 @@ impl fmt::Display for Error {
                 if let Some(n) = node {
                     write!(f, " on NUMA node {n}")?;
                 }
-                write!(f, ", {free} free; reserve them with ")?;
-                match node {
-                    Some(n) => write!(
-                        f,
-                        "`echo {needed} > /sys/devices/system/node/node{n}/hugepages/hugepages-{}kB/nr_hugepages`",
-                        size / 1024
-                    ),
-                    None => write!(
-                        f,
-                        "`echo {needed} > /sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages`",
-                        size / 1024
-                    ),
-                }
+                let dir = match node {
+                    Some(n) => format!("/sys/devices/system/node/node{n}"),
+                    None => "/sys/kernel/mm".to_owned(),
+                };
+                // The file holds how many there are, those in use included.
+                let more = needed.saturating_sub(*free).max(1);
+                let kib = size / 1024;
+                write!(
+                    f,
+                    ", {free} free; reserve {more} more with \
+                     `n={dir}/hugepages/hugepages-{kib}kB/nr_hugepages; \
+                     echo $(($(cat $n) + {more})) > $n`"
+                )
             }
             Error::Memory { what, source } => write!(
                 f,
@@ -305,5 +305,30 @@ impl std::error::Error for Error {
             Error::Memory { source, .. } | Error::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_hugepages_are_asked_for_on_top_of_those_there_are() {
+        let text = |needed, free, node| {
+            Error::HugepagesExhausted { needed, free, size: 2 << 20, node }.to_string()
+        };
+        assert_eq!(
+            text(7, 5, None),
+            "7 hugepages of 2048 KiB needed, 5 free; reserve 2 more with \
+             `n=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages; \
+             echo $(($(cat $n) + 2)) > $n`"
+        );
+        assert!(text(7, 0, Some(1)).ends_with(
+            " on NUMA node 1, 0 free; reserve 7 more with \
+             `n=/sys/devices/system/node/node1/hugepages/hugepages-2048kB/nr_hugepages; \
+             echo $(($(cat $n) + 7)) > $n`"
+        ));
+        // The kernel can refuse although enough are free: those are promised to others.
+        assert!(text(1, 1, None).contains("reserve 1 more"));
     }
 }

@@ -5,12 +5,15 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use barewire::mem::{Backing, CHUNK, Mapping, clean_stale};
 
 const ROLE: &str = "BAREWIRE_TEST_OWNER";
 const CHUNKS: usize = 4;
+/// Held while a test owns pages or counts the free ones: that count is the whole machine's.
+static PAGES: Mutex<()> = Mutex::new(());
 
 /// Owns memory until it is killed, when run by the other tests; passes otherwise.
 #[test]
@@ -85,6 +88,7 @@ fn files_of(dir: &Path, pid: u32) -> Vec<PathBuf> {
 
 #[test]
 fn a_killed_software_nic_leaves_no_page_and_no_file() {
+    let _alone = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
     for role in ["auto", "memfd"] {
         let before = free_pages();
         let (mut owner, kind) = start(role);
@@ -107,6 +111,7 @@ fn a_killed_drivers_file_stays_until_it_is_cleaned() {
     // Without a hugetlbfs there is no such file; the unit tests go through its life in an
     // ordinary directory.
     let Some(dir) = hugetlbfs() else { return };
+    let _alone = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut owner, kind) = start(dir.to_str().unwrap());
     let pid = owner.id();
     if kind == "none" {

@@ -31,6 +31,7 @@ pub(crate) struct PortOptions {
     #[arg(long, value_name = "N")]
     pub(crate) pool: Option<u32>,
     /// A full receive ring drops its frames (yes), or holds them up in the NIC's FIFO (no)
+    /// [default: no with one receive queue or in pktgen's loop mode, else yes]
     #[arg(long, value_name = "yes|no", value_parser = units::parse_yes_no)]
     pub(crate) drop_when_full: Option<bool>,
     /// Pause frames: off, obeyed (rx), sent (tx) or both (full)

@@ -1,8 +1,12 @@
 //! Opening, starting, watching and stopping a tool's ports.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use barewire::drivers::sim::SimConfig;
 use barewire::error::{Error, Result};
+use barewire::mem::Backing;
+use barewire::pci::{PciAddr, PciDevice};
 use barewire::poll::pin_to_core;
 use barewire::pool::{DEFAULT_HEADROOM, PoolConfig};
 use barewire::port::{LinkStatus, PortConfig, PortStats, Queues};
@@ -99,6 +103,8 @@ impl Session {
     ) -> Result<(Self, Vec<Queues>), Failure> {
         let config = configure(options, need)?;
         check_cores(&options.cpu)?;
+        // Opening one resets it, which a mistake in the next one's name must not.
+        names.iter().try_for_each(|name| check_name(name))?;
         let mut ports = Vec::with_capacity(names.len());
         for name in names {
             let port = Port::open(name)?;
@@ -112,7 +118,9 @@ impl Session {
             config.check(port.info())?;
             ports.push(OpenPort::new(port));
         }
-        let pool = Mempool::new(&pool_config(options, need, &config, &ports))?;
+        let pool = pool_config(options, need, &config, &ports, backing(names));
+        check_pool(&pool, &config, ports.len())?;
+        let pool = Mempool::new(&pool)?;
         before_start()?;
         let mut queues = Vec::with_capacity(ports.len());
         for p in &mut ports {
@@ -167,6 +175,23 @@ impl Session {
     }
 }
 
+/// Refuses a name that is no port's, without touching any port.
+fn check_name(name: &str) -> Result<()> {
+    if is_software(name) {
+        return SimConfig::parse(name).map(drop);
+    }
+    PciDevice::find(Path::new("/sys"), name.parse::<PciAddr>()?).map(drop)
+}
+
+fn is_software(name: &str) -> bool {
+    name.starts_with("sim:")
+}
+
+/// Memory that all of these ports can use.
+fn backing(names: &[&str]) -> Backing {
+    if names.iter().all(|name| is_software(name)) { Backing::Auto } else { Backing::for_device() }
+}
+
 /// Tries the cores out, in a thread that ends.
 fn check_cores(cores: &[usize]) -> Result<()> {
     let cores = cores.to_vec();
@@ -177,8 +202,9 @@ fn check_cores(cores: &[usize]) -> Result<()> {
 fn configure(options: &PortOptions, need: &Need) -> Result<PortConfig, Error> {
     let needed = need.frame.saturating_sub(HEADERS).max(1500);
     let mtu = options.mtu.unwrap_or(needed);
+    let rx_queues = options.rxq.unwrap_or(need.rxq);
     let config = PortConfig {
-        rx_queues: options.rxq.unwrap_or(need.rxq),
+        rx_queues,
         tx_queues: options.txq.unwrap_or(need.txq),
         rxd: options.rxd,
         txd: options.txd,
@@ -188,7 +214,8 @@ fn configure(options: &PortOptions, need: &Need) -> Result<PortConfig, Error> {
             None if need.lossless => barewire::port::FlowControl::Full,
             None => barewire::port::FlowControl::Off,
         },
-        drop_when_full: options.drop_when_full.unwrap_or(!need.lossless),
+        // Frames that wait hold up those for other queues; with one queue there are none.
+        drop_when_full: options.drop_when_full.unwrap_or(!need.lossless && rx_queues > 1),
         // All ports are started before any is waited for: they may be each other's far end.
         link_wait: Duration::ZERO,
         ..PortConfig::default()
@@ -219,6 +246,7 @@ fn pool_config(
     need: &Need,
     config: &PortConfig,
     ports: &[OpenPort],
+    backing: Backing,
 ) -> PoolConfig {
     // A frame in one buffer, as far as buffers go; longer ones arrive as chains.
     let room = config.mtu.saturating_add(HEADERS).next_multiple_of(1024).clamp(2048, 15 * 1024);
@@ -228,8 +256,22 @@ fn pool_config(
         room,
         headroom: DEFAULT_HEADROOM,
         node: ports.iter().find_map(|p| p.port.info().numa_node),
+        backing,
         ..PoolConfig::default()
     }
+}
+
+/// Refuses a pool too small to fill the receive rings of all ports.
+fn check_pool(pool: &PoolConfig, config: &PortConfig, ports: usize) -> Result<()> {
+    // One descriptor of a full ring stays empty.
+    let rings = u32::from(config.rx_queues) * ports as u32;
+    let wanted = rings * u32::from(config.rxd.saturating_sub(1));
+    if pool.count < wanted {
+        let allowed =
+            format!("at least {wanted} buffers, to fill {rings} receive rings of {}", config.rxd);
+        return Err(Error::config("pool size", pool.count, allowed));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -276,6 +318,58 @@ mod tests {
         let config = configure(&options, &need).unwrap();
         let held = 2 * (4 * 4096 + 64);
         assert!(pool_size(&options, &need, &config, 2) >= held + 2 * (256 + 4 * 32));
-        assert_eq!(pool_config(&options, &need, &config, &[]).room, 2048);
+        let pool = pool_config(&options, &need, &config, &[], Backing::Auto);
+        assert_eq!(pool.room, 2048);
+    }
+
+    #[test]
+    fn a_pool_that_cannot_fill_the_rings_is_refused() {
+        let config = PortConfig { rx_queues: 2, rxd: 512, ..PortConfig::default() };
+        let pool = |count| PoolConfig { count, ..PoolConfig::default() };
+        assert!(check_pool(&pool(2 * 2 * 511), &config, 2).is_ok());
+        let refused = check_pool(&pool(2 * 2 * 511 - 1), &config, 2).unwrap_err().to_string();
+        assert!(refused.contains("pool size = 2043") && refused.contains("2044"), "{refused}");
+    }
+
+    #[test]
+    fn hardware_gets_memory_that_stays_where_it_is() {
+        assert_eq!(backing(&["sim:82599", "sim:82599?wire=sink"]), Backing::Auto);
+        for names in [&["0000:03:00.0"][..], &["sim:82599", "0000:03:00.0"]] {
+            let config = configure(&options(&[]), &Need::default()).unwrap();
+            let need = Need::default();
+            let pool = pool_config(&options(&[]), &need, &config, &[], backing(names));
+            assert_eq!(pool.backing, Backing::for_device(), "{names:?}");
+            assert_ne!(pool.backing, Backing::Auto, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn every_name_is_looked_at_before_any_port_is_opened() {
+        // Opening the first would fail, for want of the file.
+        let names = ["sim:82599?wire=pcap:in=/nonexistent", "eth0"];
+        let failed = Session::open(&names, &options(&[]), &Need::default()).unwrap_err();
+        assert!(format!("{failed:?}").contains("eth0"), "{failed:?}");
+        for (name, why) in [
+            ("sim:nonsense", "82599"),
+            ("sim:82599?color=red", "color"),
+            ("0000:ff:1f.7", "no PCI device"),
+        ] {
+            let refused = check_name(name).unwrap_err().to_string();
+            assert!(refused.contains(why), "{name}: {refused}");
+        }
+    }
+
+    #[test]
+    fn one_receive_queue_waits_and_several_drop() {
+        for (args, drops) in [
+            (&[][..], false),
+            (&["--rxq", "1"], false),
+            (&["--rxq", "2"], true),
+            (&["--rxq", "1", "--drop-when-full", "yes"], true),
+            (&["--rxq", "2", "--drop-when-full", "no"], false),
+        ] {
+            let config = configure(&options(args), &Need::default()).unwrap();
+            assert_eq!(config.drop_when_full, drops, "{args:?}");
+        }
     }
 }

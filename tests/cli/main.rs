@@ -9,10 +9,16 @@ use std::time::{Duration, Instant};
 
 mod runs;
 
-/// Builds the tools with the profile that this test was built with, and gives their folder.
+/// The tools' folder: what `BAREWIRE_TOOLS` names (for who cannot call cargo); else builds them
+/// with the profile that this test was built with.
 fn tools() -> &'static PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
+        if let Some(dir) = std::env::var_os("BAREWIRE_TOOLS") {
+            let dir = PathBuf::from(dir);
+            assert!(dir.join("pktgen").is_file(), "BAREWIRE_TOOLS={}: no tools", dir.display());
+            return dir;
+        }
         // target/<profile>/deps/cli-<hash>
         let mut dir = std::env::current_exe().unwrap();
         assert!(dir.pop() && dir.pop(), "a test stands in target/<profile>/deps");
@@ -86,6 +92,50 @@ fn help_and_refusals_read_as_written_down() {
         cases.register_bin(tool, tools().join(tool));
     }
     cases.case("tests/cli/*.trycmd");
+}
+
+#[test]
+fn a_refusal_leaves_files_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let path = file.to_str().unwrap();
+    let port = format!("sim:82599?wire=pcap:out={path}");
+    for (tool, args) in [
+        ("forward", &[&*port, "0000:ff:1f.7"][..]),
+        ("forward", &[&*port, "sim:82599", "--pool", "100"]),
+        ("pktgen", &[&*port, "--mode", "txonly", "--queues", "0"]),
+        ("pktgen", &[&*port, "sim:82599?wire=nonsense"]),
+        ("capture", &["sim:82599", "-w", path, "--rxd", "4096", "--pool", "100"]),
+        ("capture", &["sim:82599", "-w", path, "--rxq", "99"]),
+    ] {
+        let said = refused(tool, args);
+        let after = std::fs::read(&file).unwrap();
+        assert_eq!(after, b"precious", "{tool} {args:?}: {said}");
+    }
+}
+
+/// On a machine with PCI devices that nobody's driver here is for.
+#[test]
+fn devices_that_are_not_ours_are_refused() {
+    let Ok(devices) = std::fs::read_dir("/sys/bus/pci/devices") else { return };
+    let vendor = |dir: &std::path::Path| std::fs::read_to_string(dir.join("vendor"));
+    // Intel's may be ones that would be opened.
+    let foreign = devices
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .find(|dir| vendor(dir).is_ok_and(|v| v.trim() != "0x8086"));
+    let Some(foreign) = foreign else { return };
+    let address = foreign.file_name().unwrap().to_str().unwrap();
+    for (tool, args) in [
+        ("capture", &[address][..]),
+        ("echo", &[address, "--ip", "10.0.0.2"]),
+        ("forward", &["sim:82599", address]),
+        ("pktgen", &[address, "--mode", "txonly"]),
+    ] {
+        let said = refused(tool, args);
+        let told = said.contains(address) && said.contains("no driver here supports");
+        assert!(told, "{tool}: {said}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use barewire::pcap::{Reader, Writer};
 use serde_json::Value;
@@ -170,6 +171,29 @@ fn capture_shows_a_line_a_packet_and_cuts_at_the_snap_length() {
     assert!(read_capture(&file).iter().all(|f| f.len() == 20));
 }
 
+fn wall_clock_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos()).unwrap()
+}
+
+#[test]
+fn captures_time_stamps_are_the_wall_clocks_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a");
+    let args = ["-n", "100", "-q", "--json", "-w", file.to_str().unwrap()];
+    let before = wall_clock_ns();
+    summary("capture", &[&["sim:82599?wire=gen:rate=10000"], &args[..]].concat());
+    let after = wall_clock_ns();
+    let mut r = Reader::open(&file).unwrap();
+    let (mut last, mut stamps) = (before, 0);
+    while let Some(record) = r.next().unwrap() {
+        assert!((last..=after).contains(&record.ts_ns), "{last} {} {after}", record.ts_ns);
+        last = record.ts_ns;
+        stamps += 1;
+    }
+    assert_eq!(stamps, 100);
+}
+
 #[test]
 fn echo_answers_what_it_is_asked() {
     let dir = tempfile::tempdir().unwrap();
@@ -254,6 +278,21 @@ fn a_device_that_breaks_ends_the_run_with_reason_and_counts() {
             let s = last_line(&out);
             assert!(s["failure"].as_str().unwrap().contains(why), "{s}");
             assert!(s["tx_packets"].as_u64().unwrap() > 0, "{s}");
+        }
+        let bad = format!("sim:82599?wire=gen:rate=10000&faults={fault}@0.001");
+        for (tool, more) in [
+            ("forward", &["sim:82599?wire=sink"][..]),
+            ("capture", &["-w", "/dev/null"]),
+            ("echo", &["--ip", "10.0.0.2"]),
+        ] {
+            let args = [&[&*bad, "--secs", "60", "--json", "-q"], more].concat();
+            let (status, out, said) = run(tool, &args);
+            assert_eq!(status.code(), Some(1), "{tool}: {said}");
+            assert!(said.contains(&format!("{tool}: {bad}")) && said.contains(why), "{said}");
+            let s = last_line(&out);
+            assert!(s["failure"].as_str().unwrap().contains(why), "{s}");
+            assert!(s["rx_packets"].as_u64().unwrap() > 0, "{s}");
+            assert!(s["seconds"].as_f64().unwrap() < 60.0, "{s}");
         }
     }
 }

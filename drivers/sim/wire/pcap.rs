@@ -6,8 +6,8 @@
 //! - `pace`: `max` (default), as fast as they are taken; or `recorded`, at their distances in time.
 //! - `loop`: how often the file is played, 0 for without end; 1 by default.
 //! - `out`: stamped by the wall clock, or on a stepped NIC by its own clock alone, so that a run
-//!   can be repeated to the byte. Complete once the NIC is closed, and never more than about a
-//!   second behind.
+//!   can be repeated to the byte. Replaced once the NIC runs, not when it is opened; complete once
+//!   the NIC is closed, and never more than about a second behind.
 //!
 //! The files' names cannot hold a comma.
 
@@ -15,7 +15,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Options, Sent, Wire, WireContext};
@@ -69,7 +69,7 @@ pub(super) fn open(options: &Options, ctx: &WireContext<'_>) -> Result<Box<dyn W
     {
         return Err(Error::config("out", output, "another file than in"));
     }
-    let record = output.map(|path| Record::create(path.as_ref(), ctx.virtual_time)).transpose()?;
+    let record = output.map(|path| Record::open(path.as_ref(), ctx.virtual_time)).transpose()?;
     Ok(Box::new(PcapWire { replay, record, error: None }))
 }
 
@@ -103,7 +103,7 @@ impl Wire for PcapWire {
 
     fn recv(&mut self, now: Duration, max: usize, sink: &mut dyn FnMut(&[u8]) -> bool) -> usize {
         if let Some(record) = &mut self.record
-            && let Err(e) = record.flush_sometimes(now)
+            && let Err(e) = record.keep_up(now)
         {
             record.failed = true;
             Self::fail(&mut self.error, e);
@@ -290,12 +290,53 @@ impl Replay {
 /// The sending side.
 #[derive(Debug)]
 struct Record {
-    writer: Writer<Box<dyn Write + Send>>,
+    output: Output,
     clock: Stamps,
     /// When it was last written out, and whether anything came since.
     flushed: Duration,
     dirty: bool,
     failed: bool,
+}
+
+/// The file that is recorded to.
+#[derive(Debug)]
+enum Output {
+    /// As it was found: the NIC has not run, and may never, if its user is refused something.
+    Found { file: File, path: PathBuf },
+    /// A capture.
+    Begun(Writer<Box<dyn Write + Send>>),
+}
+
+impl Output {
+    fn open(path: &Path) -> Result<Self> {
+        let mut how = File::options();
+        let file = how.write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|e| Error::io("create the capture", path, e))?;
+        Ok(Output::Found { file, path: path.to_owned() })
+    }
+
+    /// What to write to; the first call makes the file an empty capture.
+    fn writer(&mut self) -> Result<&mut Writer<Box<dyn Write + Send>>> {
+        match self {
+            Output::Begun(writer) => Ok(writer),
+            Output::Found { file, path } => {
+                *self = Output::Begun(Self::begin(file, path)?);
+                self.writer()
+            }
+        }
+    }
+
+    fn begin(file: &File, path: &Path) -> Result<Writer<Box<dyn Write + Send>>> {
+        let empty = || {
+            // Pipes and devices have no length.
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            file.try_clone()
+        };
+        let file = empty().map_err(|e| Error::io("empty the capture", path, e))?;
+        Writer::new(Box::new(file) as _, path, SNAPLEN)
+    }
 }
 
 /// Turns a NIC's time into time since 1970.
@@ -322,24 +363,27 @@ impl Stamps {
 }
 
 impl Record {
-    fn create(path: &Path, virtual_time: bool) -> Result<Self> {
+    fn open(path: &Path, virtual_time: bool) -> Result<Self> {
         let clock = if virtual_time { Stamps::Virtual } else { Stamps::Unset };
-        let file = File::create(path).map_err(|e| Error::io("create the capture", path, e))?;
-        let writer = Writer::new(Box::new(file) as _, path, SNAPLEN)?;
-        Ok(Self { writer, clock, flushed: Duration::ZERO, dirty: false, failed: false })
+        let output = Output::open(path)?;
+        Ok(Self { output, clock, flushed: Duration::ZERO, dirty: false, failed: false })
     }
 
     fn write(&mut self, frame: &[u8], now: Duration) -> Result<()> {
         self.dirty = true;
-        self.writer.write(self.clock.stamp(now), frame)
+        self.output.writer()?.write(self.clock.stamp(now), frame)
     }
 
-    /// Lets somebody who watches the file see what is in it.
-    fn flush_sometimes(&mut self, now: Duration) -> Result<()> {
-        if self.failed || !self.dirty || now.saturating_sub(self.flushed) < FLUSH_EVERY {
+    /// Called while the NIC runs: lets somebody who watches the file see what is in it.
+    fn keep_up(&mut self, now: Duration) -> Result<()> {
+        if self.failed {
+            return Ok(());
+        }
+        let writer = self.output.writer()?;
+        if !self.dirty || now.saturating_sub(self.flushed) < FLUSH_EVERY {
             return Ok(());
         }
         (self.flushed, self.dirty) = (now, false);
-        self.writer.flush()
+        writer.flush()
     }
 }

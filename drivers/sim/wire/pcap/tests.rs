@@ -1,5 +1,4 @@
 use super::*;
-use std::path::PathBuf;
 
 const T0: Duration = Duration::ZERO;
 
@@ -166,6 +165,33 @@ fn what_is_sent_is_recorded() {
 }
 
 #[test]
+fn a_file_is_replaced_when_the_nic_runs_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.pcap");
+    let text = format!("out={}", out.display());
+    let precious = [b'p'; 500];
+    fs::write(&out, precious).unwrap();
+    drop(open_text(&text, true).unwrap());
+    assert_eq!(fs::read(&out).unwrap(), precious);
+
+    // Polled, but nothing sent: a valid capture without frames.
+    let mut wire = open_text(&text, true).unwrap();
+    wire.recv(T0, 9, &mut |_| true);
+    drop(wire);
+    assert_eq!(fs::metadata(&out).unwrap().len(), 24);
+    assert!(Reader::open(&out).unwrap().next().unwrap().is_none());
+
+    fs::write(&out, precious).unwrap();
+    let mut wire = open_text(&text, true).unwrap();
+    wire.send(&[1; 60], T0, false);
+    drop(wire);
+    assert_eq!(fs::metadata(&out).unwrap().len(), 24 + 16 + 60);
+    // Neither a pipe nor a device can be emptied.
+    let mut wire = open_text("out=/dev/null", true).unwrap();
+    assert_eq!(wire.send(&[1; 60], T0, false), Sent::Yes);
+}
+
+#[test]
 fn a_watched_recording_is_written_out_in_between() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out.pcap");
@@ -183,7 +209,7 @@ fn a_full_disk_is_reported_once_and_frames_are_lost_from_then_on() {
     let mut wire = PcapWire {
         replay: None,
         record: Some(Record {
-            writer: Writer::new(disk, "small disk", SNAPLEN).unwrap(),
+            output: Output::Begun(Writer::new(disk, "small disk", SNAPLEN).unwrap()),
             clock: Stamps::Virtual,
             flushed: T0,
             dirty: false,
@@ -228,7 +254,10 @@ fn files_that_cannot_be_used_are_named() {
     ));
     assert!(matches!(open_text("in=/dev/zero", true), Err(Error::Config { what: "in", .. })));
     assert!(matches!(open_text(&format!("out={here}/no/dir"), true), Err(Error::Io { .. })));
-    assert!(matches!(open_text("out=/dev/full", true), Err(Error::Io { .. })));
+    // That a disk is full shows when something is written, which opening does not.
+    let mut wire = open_text("out=/dev/full", true).unwrap();
+    assert_eq!(wire.send(&[1; 60], T0, false), Sent::Lost);
+    assert!(matches!(wire.take_error(), Some(Error::Io { .. })));
     fs::write(dir.path().join("text"), "hello").unwrap();
     assert!(matches!(open_text(&format!("in={here}/text"), true), Err(Error::Capture { .. })));
 

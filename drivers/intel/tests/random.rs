@@ -116,6 +116,7 @@ impl Pair {
             space: &space,
             life: &life,
             max_frame: LONGEST,
+            vlan_strip: false,
         };
         let mut rx = RxRing::new(setup(0)).unwrap();
         rx.fill().unwrap();

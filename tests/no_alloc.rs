@@ -1,0 +1,154 @@
+//! The packet path allocates nothing and makes no system call. This program runs itself again; the
+//! child forbids itself all system calls but the one that ends it, and counts what it allocates.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+use barewire::Batch;
+
+#[allow(dead_code)]
+#[path = "../benches/rig/mod.rs"]
+mod rig;
+
+/// Counts the calling thread's allocations and frees; the harness has threads of its own.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    CALLS.set(CALLS.get() + 1);
+}
+
+// SAFETY: all work is the system allocator's; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const ROLE: &str = "BAREWIRE_TEST_NO_ALLOC";
+const ROUNDS: usize = 10_000;
+const BURST: usize = 32;
+
+/// How the child ends.
+const CLEAN: i32 = 0;
+const ALLOCATED: i32 = 3;
+const STUCK: i32 = 4;
+const NO_SECCOMP: i32 = 5;
+
+/// From here on any system call of this thread but `exit_group` kills the process. A filter, not
+/// strict mode: that one ends single threads, and cannot be had inside a container's filter.
+fn forbid_system_calls() -> bool {
+    let op = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut program = [
+        // The call's number is the first word of what a filter looks at.
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, libc::SYS_exit_group as u32),
+        op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_KILL_PROCESS),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: a plain flag of this thread.
+    let fixed = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the program is valid during the call, and the kernel copies it.
+    let set = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter) };
+    fixed == 0 && set == 0
+}
+
+fn leave(code: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        unsafe { libc::syscall(libc::SYS_exit_group, code) };
+    }
+}
+
+/// What the other tests run; passes otherwise.
+#[test]
+fn child() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let (pool, mut cache) = rig::pool();
+    let mut a = rig::Rig::new(&pool, 512);
+    let mut b = rig::Rig::new(&pool, 512);
+    let mut batch = Batch::new(BURST);
+    let mut round = || {
+        a.deliver(BURST);
+        let received = a.rx.rx_burst(&mut cache, &mut batch);
+        let sent = b.tx.tx_burst(&mut cache, &mut batch);
+        received == BURST && sent == BURST && b.transmit() == BURST
+    };
+    let mut good = (0..64).all(|_| round());
+    drop(black_box(Box::new(0u8)));
+    if !forbid_system_calls() {
+        leave(NO_SECCOMP);
+    }
+    let before = CALLS.get();
+    for i in 0..ROUNDS {
+        good &= round();
+        if i == ROUNDS / 2 {
+            match role.as_str() {
+                "allocate" => drop(black_box(Box::new(0u8))),
+                "call" => drop(black_box(std::process::id())),
+                _ => {}
+            }
+        }
+    }
+    let allocated = CALLS.get() != before;
+    leave(match (good, allocated) {
+        (false, _) => STUCK,
+        (true, true) => ALLOCATED,
+        (true, false) => CLEAN,
+    });
+}
+
+fn run(role: &str) -> ExitStatus {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(ROLE, role)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert_ne!(status.code(), Some(NO_SECCOMP), "this kernel has no seccomp filters");
+    status
+}
+
+#[test]
+fn bursts_allocate_nothing_and_make_no_system_call() {
+    let status = run("bursts");
+    assert_eq!(
+        status.code(),
+        Some(CLEAN),
+        "{status}: {ALLOCATED} is an allocation, {STUCK} a stuck rig, SIGSYS a system call"
+    );
+}
+
+/// Or the test above would show nothing.
+#[test]
+fn one_allocation_and_one_system_call_are_noticed() {
+    assert_eq!(run("allocate").code(), Some(ALLOCATED));
+    assert_eq!(run("call").signal(), Some(libc::SIGSYS));
+}

@@ -27,7 +27,10 @@ type Watch = Box<dyn FnMut(usize, usize) + Send>;
 
 /// A register space that only remembers what was written to its tails.
 #[derive(Clone, Default)]
-struct Tails(Arc<(AtomicU32, Mutex<Vec<u32>>, Mutex<Option<Watch>>)>);
+struct Tails(Arc<Tail>);
+
+/// The last tail, all tails, and who looks at the ring when it is rung.
+type Tail = (AtomicU32, Mutex<Vec<u32>>, Mutex<Option<Watch>>);
 
 impl std::fmt::Debug for Tails {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

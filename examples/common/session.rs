@@ -257,7 +257,6 @@ fn pool_config(
         headroom: DEFAULT_HEADROOM,
         node: ports.iter().find_map(|p| p.port.info().numa_node),
         backing,
-        ..PoolConfig::default()
     }
 }
 

@@ -212,7 +212,7 @@ impl Pair {
                     assert_eq!(n + b.len(), offered);
                 }
                 // What was not taken goes back by two ways.
-                if b.len() % 2 == 0 {
+                if b.len().is_multiple_of(2) {
                     self.caches[0].free_batch(&mut b);
                 }
             }

@@ -1,5 +1,6 @@
 //! Random scripts on random rings: whatever a device delivers and completes, and an application
-//! receives, sends and drops, every buffer is back in its pool exactly once in the end.
+//! receives, sends and drops, no buffer is ever in two places, and every one is back in its pool
+//! exactly once in the end.
 
 use std::collections::VecDeque;
 
@@ -87,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Pair {
     pools: [Mempool; 3],
     caches: [PoolCache; 3],
+    space: Arc<DmaSpace>,
     life: Arc<Lifeline>,
     bars: [Tails; 2],
     rings: [RingMem; 2],
@@ -122,7 +124,19 @@ impl Pair {
         let tx = Some(TxRing::new(setup(1)).unwrap());
         let caches = [pools[0].cache(), pools[1].cache(), pools[2].cache()];
         let (held, expected) = (VecDeque::new(), VecDeque::new());
-        Self { pools, caches, life, bars, rings, heads: [0; 2], rx: Some(rx), tx, held, expected }
+        Self {
+            pools,
+            caches,
+            space,
+            life,
+            bars,
+            rings,
+            heads: [0; 2],
+            rx: Some(rx),
+            tx,
+            held,
+            expected,
+        }
     }
 
     /// Descriptors that are the device's.
@@ -235,6 +249,28 @@ impl Pair {
         }
     }
 
+    /// No buffer is in two of these places: descriptors that are the device's, packets that the
+    /// application holds. Nobody moves a packet's start here, so an address names its buffer.
+    fn check(&self) {
+        let mut places: Vec<u64> = self
+            .held
+            .iter()
+            .filter(|m| !m.is_chain())
+            .filter_map(|m| self.space.iova(m.id(), m.offset().into()))
+            .collect();
+        for i in 0..2 {
+            let descriptors = self.rings[i].descriptors();
+            let posted = self.heads[i]..self.heads[i] + self.posted(i);
+            let address =
+                |at: usize| descriptors[at % descriptors.len()][0].load(Ordering::Relaxed);
+            places.extend(posted.map(address));
+        }
+        let n = places.len();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), n, "a buffer is in two places");
+    }
+
     /// Ends everything, in one of several orders, and counts.
     fn end(self, quiet_first: bool) {
         let Pair { pools, caches, life, rx, tx, held, .. } = self;
@@ -273,7 +309,10 @@ proptest! {
         quiet_first in any::<bool>(),
     ) {
         let mut pair = Pair::new([rx * 8, tx * 8]);
-        script.into_iter().for_each(|step| pair.run(step));
+        for step in script {
+            pair.run(step);
+            pair.check();
+        }
         pair.end(quiet_first);
     }
 }

@@ -41,6 +41,8 @@ enum Step {
     Send(Vec<Packet>),
     /// The device is done with so many of the posted descriptors.
     Complete(usize),
+    /// The device is done up to this many reports, and with nothing behind them.
+    Report(usize),
     Reclaim,
     /// Frees what the application holds, this many packets.
     Forget(usize),
@@ -77,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (1..=64usize, any::<bool>()).prop_map(|(room, keep)| Step::Receive(room, keep)),
         8 => prop::collection::vec(packet(), 1..64).prop_map(Step::Send),
         8 => (0..=200usize).prop_map(Step::Complete),
+        8 => (1..=3usize).prop_map(Step::Report),
         3 => Just(Step::Reclaim),
         4 => (1..=100usize).prop_map(Step::Forget),
         1 => Just(Step::DropRx),
@@ -209,6 +212,14 @@ impl Pair {
         }
     }
 
+    /// The device is done with one packet descriptor, and says so where that was asked for.
+    fn complete(&mut self) -> bool {
+        let command = self.rings[1].descriptors()[self.heads[1]][1].load(Ordering::Relaxed);
+        let report = command & 1 << 27 != 0;
+        self.write_back(1, u64::from(report) << 32);
+        report
+    }
+
     fn run(&mut self, step: Step) {
         match step {
             Step::Deliver(frames) => frames.into_iter().for_each(|f| self.deliver(f)),
@@ -232,10 +243,13 @@ impl Pair {
             }
             Step::Complete(n) => {
                 for _ in 0..n.min(self.posted(1)) {
-                    let at = self.heads[1];
-                    let command = self.rings[1].descriptors()[at][1].load(Ordering::Relaxed);
-                    // Done, where that was asked for.
-                    self.write_back(1, (command >> 27 & 1) << 32);
+                    self.complete();
+                }
+            }
+            Step::Report(n) => {
+                let mut left = n;
+                while left > 0 && self.posted(1) > 0 {
+                    left -= usize::from(self.complete());
                 }
             }
             Step::Reclaim => {

@@ -27,10 +27,14 @@ type Watch = Box<dyn FnMut(usize, usize) + Send>;
 
 /// A register space that only remembers what was written to its tails.
 #[derive(Clone, Default)]
-struct Tails(Arc<Tail>);
+struct Tails(Arc<TailState>);
 
-/// The last tail, all tails, and who looks at the ring when it is rung.
-type Tail = (AtomicU32, Mutex<Vec<u32>>, Mutex<Option<Watch>>);
+#[derive(Default)]
+struct TailState {
+    tail: AtomicU32,
+    log: Mutex<Vec<u32>>,
+    watch: Mutex<Option<Watch>>,
+}
 
 impl std::fmt::Debug for Tails {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -40,9 +44,9 @@ impl std::fmt::Debug for Tails {
 
 impl Doorbell for Tails {
     fn ring(&self, tail: u32) {
-        let before = self.0.0.swap(tail, Ordering::Relaxed);
-        self.0.1.lock().unwrap().push(tail);
-        if let Some(watch) = &mut *self.0.2.lock().unwrap() {
+        let before = self.0.tail.swap(tail, Ordering::Relaxed);
+        self.0.log.lock().unwrap().push(tail);
+        if let Some(watch) = &mut *self.0.watch.lock().unwrap() {
             watch(before as usize, tail as usize);
         }
     }
@@ -52,7 +56,7 @@ impl Bar for Tails {
     type Bell = Tails;
     const SOFTWARE: bool = false;
     fn read32(&self, _: u32) -> u32 {
-        self.0.0.load(Ordering::Relaxed)
+        self.0.tail.load(Ordering::Relaxed)
     }
     fn write32(&self, _: u32, _: u32) {}
     fn doorbell(&self, _: u32) -> Tails {
@@ -141,7 +145,7 @@ impl Rig {
     }
 
     fn rings(&self) -> usize {
-        self.bar.0.1.lock().unwrap().len()
+        self.bar.0.log.lock().unwrap().len()
     }
 
     fn word(&self, i: usize) -> u64 {

@@ -25,7 +25,7 @@ fn watch(rig: &Rig, written: fn(u64, u64) -> bool) -> Arc<Seen> {
     let seen = Arc::new(Seen::default());
     let (ring, log) = (rig.ring.clone(), seen.clone());
     let mut releases = barriers().0;
-    *rig.bar.0.2.lock().unwrap() = Some(Box::new(move |from, to| {
+    *rig.bar.0.watch.lock().unwrap() = Some(Box::new(move |from, to| {
         let descriptors = ring.descriptors();
         let size = descriptors.len();
         assert!(to < size && from != to, "tail from {from} to {to}");

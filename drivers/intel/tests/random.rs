@@ -1,5 +1,6 @@
 //! Random scripts on random rings: whatever a device delivers and completes, and an application
-//! receives, sends and drops, every buffer is back in its pool exactly once in the end.
+//! receives, sends and drops, no buffer is ever in two places, and every one is back in its pool
+//! exactly once in the end.
 
 use std::collections::VecDeque;
 
@@ -40,6 +41,8 @@ enum Step {
     Send(Vec<Packet>),
     /// The device is done with so many of the posted descriptors.
     Complete(usize),
+    /// The device is done up to this many reports, and with nothing behind them.
+    Report(usize),
     Reclaim,
     /// Frees what the application holds, this many packets.
     Forget(usize),
@@ -76,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (1..=64usize, any::<bool>()).prop_map(|(room, keep)| Step::Receive(room, keep)),
         8 => prop::collection::vec(packet(), 1..64).prop_map(Step::Send),
         8 => (0..=200usize).prop_map(Step::Complete),
+        8 => (1..=3usize).prop_map(Step::Report),
         3 => Just(Step::Reclaim),
         4 => (1..=100usize).prop_map(Step::Forget),
         1 => Just(Step::DropRx),
@@ -87,6 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Pair {
     pools: [Mempool; 3],
     caches: [PoolCache; 3],
+    space: Arc<DmaSpace>,
     life: Arc<Lifeline>,
     bars: [Tails; 2],
     rings: [RingMem; 2],
@@ -123,7 +128,19 @@ impl Pair {
         let tx = Some(TxRing::new(setup(1)).unwrap());
         let caches = [pools[0].cache(), pools[1].cache(), pools[2].cache()];
         let (held, expected) = (VecDeque::new(), VecDeque::new());
-        Self { pools, caches, life, bars, rings, heads: [0; 2], rx: Some(rx), tx, held, expected }
+        Self {
+            pools,
+            caches,
+            space,
+            life,
+            bars,
+            rings,
+            heads: [0; 2],
+            rx: Some(rx),
+            tx,
+            held,
+            expected,
+        }
     }
 
     /// Descriptors that are the device's.
@@ -196,6 +213,14 @@ impl Pair {
         }
     }
 
+    /// The device is done with one packet descriptor, and says so where that was asked for.
+    fn complete(&mut self) -> bool {
+        let command = self.rings[1].descriptors()[self.heads[1]][1].load(Ordering::Relaxed);
+        let report = command & 1 << 27 != 0;
+        self.write_back(1, u64::from(report) << 32);
+        report
+    }
+
     fn run(&mut self, step: Step) {
         match step {
             Step::Deliver(frames) => frames.into_iter().for_each(|f| self.deliver(f)),
@@ -219,10 +244,13 @@ impl Pair {
             }
             Step::Complete(n) => {
                 for _ in 0..n.min(self.posted(1)) {
-                    let at = self.heads[1];
-                    let command = self.rings[1].descriptors()[at][1].load(Ordering::Relaxed);
-                    // Done, where that was asked for.
-                    self.write_back(1, (command >> 27 & 1) << 32);
+                    self.complete();
+                }
+            }
+            Step::Report(n) => {
+                let mut left = n;
+                while left > 0 && self.posted(1) > 0 {
+                    left -= usize::from(self.complete());
                 }
             }
             Step::Reclaim => {
@@ -234,6 +262,28 @@ impl Pair {
             Step::DropRx => drop(self.rx.take()),
             Step::DropTx => drop(self.tx.take()),
         }
+    }
+
+    /// No buffer is in two of these places: descriptors that are the device's, packets that the
+    /// application holds. Nobody moves a packet's start here, so an address names its buffer.
+    fn check(&self) {
+        let mut places: Vec<u64> = self
+            .held
+            .iter()
+            .filter(|m| !m.is_chain())
+            .filter_map(|m| self.space.iova(m.id(), m.offset().into()))
+            .collect();
+        for i in 0..2 {
+            let descriptors = self.rings[i].descriptors();
+            let posted = self.heads[i]..self.heads[i] + self.posted(i);
+            let address =
+                |at: usize| descriptors[at % descriptors.len()][0].load(Ordering::Relaxed);
+            places.extend(posted.map(address));
+        }
+        let n = places.len();
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!(places.len(), n, "a buffer is in two places");
     }
 
     /// Ends everything, in one of several orders, and counts.
@@ -274,7 +324,10 @@ proptest! {
         quiet_first in any::<bool>(),
     ) {
         let mut pair = Pair::new([rx * 8, tx * 8]);
-        script.into_iter().for_each(|step| pair.run(step));
+        for step in script {
+            pair.run(step);
+            pair.check();
+        }
         pair.end(quiet_first);
     }
 }

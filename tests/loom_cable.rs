@@ -36,6 +36,7 @@ macro_rules! ring_with {
                             self.0.used_at_most() + need <= words || self.0.used() + need <= words;
                         if room {
                             self.0.push(frame, None);
+                            self.0.publish();
                         }
                         room
                     }

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::chunk::{ChunkIds, chunk_base};
 use super::{Backing, CHUNK, CHUNK_LINES, LINE, Mapping};
+use crossbeam_utils::CachePadded;
+
 use crate::error::{Error, Result};
 
 /// Owner-word values. `HOST` covers free slots and slots that the application holds.
@@ -22,8 +24,13 @@ const FREE: u8 = if cfg!(debug_assertions) { 5 } else { HOST };
 /// What debug builds fill freed buffers with.
 const POISON: u8 = 0xdb;
 
-/// Slots are told apart in side tables by `line / MIN_LINES`, which is exact from this stride up.
-const MIN_LINES: u32 = 32;
+/// Entries of side tables for each chunk: the shortest stride is 33 lines, so no chunk has more
+/// slots, and a group of [`GROUP`] slots never spans two chunks.
+const CHUNK_ENTRIES: u32 = 1024;
+
+/// Owner words that share a cache line: those of neighbouring slots, which the pool's depot keeps
+/// together in one magazine, so that two threads rarely write to one line.
+const GROUP: usize = crate::pool::MAGAZINE;
 
 /// Which way a slot is lent to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +117,7 @@ pub struct SlotMem {
     geometry: Geometry,
     /// Reciprocal of the stride: `line * recip >> 32 == line / stride_lines` for a chunk's lines.
     recip: u64,
-    owner: Box<[AtomicU8]>,
+    owner: Box<[CachePadded<[AtomicU8; GROUP]>]>,
     links: Box<[AtomicU64]>,
 }
 
@@ -125,13 +132,14 @@ impl SlotMem {
         let chunks = count.div_ceil(geometry.per_chunk) as usize;
         let mapping = Mapping::new(backing, chunks * CHUNK, node)?;
         let ids = ChunkIds::register(mapping.as_ptr(), chunks)?;
-        let entries = chunks * (CHUNK_LINES / MIN_LINES) as usize;
+        let entries = chunks * CHUNK_ENTRIES as usize;
+        let free = || CachePadded::new([const { AtomicU8::new(FREE) }; GROUP]);
         Ok(Arc::new(Self {
             mapping,
             ids,
             geometry,
             recip: (1u64 << 32).div_ceil(u64::from(geometry.stride_lines)),
-            owner: (0..entries).map(|_| AtomicU8::new(FREE)).collect(),
+            owner: (0..entries / GROUP).map(|_| free()).collect(),
             links: (0..entries).map(|_| AtomicU64::new(0)).collect(),
         }))
     }
@@ -162,15 +170,27 @@ impl SlotMem {
         (self.ids.first + chunk) * CHUNK_LINES + within * self.geometry.stride_lines
     }
 
+    /// The number, within its chunk, of the slot that a line belongs to.
+    #[inline(always)]
+    fn number(&self, line: u32) -> u32 {
+        ((u64::from(line) * self.recip) >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn owner_word(&self, index: usize) -> &AtomicU8 {
+        &self.owner[index / GROUP][index % GROUP]
+    }
+
     /// The slot's place in the side tables; distinct for distinct slots.
     #[inline(always)]
     pub(crate) fn index(&self, id: u32) -> usize {
-        (id.wrapping_sub(self.ids.first * CHUNK_LINES) / MIN_LINES) as usize
+        let (chunk, line) = (id / CHUNK_LINES - self.ids.first, id % CHUNK_LINES);
+        (chunk * CHUNK_ENTRIES + self.number(line)) as usize
     }
 
     /// How many entries side tables indexed by [`index`](Self::index) need.
     pub(crate) fn index_len(&self) -> usize {
-        self.owner.len()
+        self.links.len()
     }
 
     /// The chain link of a slot; only the slot's holder reads or writes it.
@@ -183,7 +203,7 @@ impl SlotMem {
     #[inline(always)]
     pub(crate) fn note_taken(&self, id: u32) {
         if cfg!(debug_assertions) {
-            let was = self.owner[self.index(id)].swap(HOST, Ordering::AcqRel);
+            let was = self.owner_word(self.index(id)).swap(HOST, Ordering::AcqRel);
             debug_assert_eq!(was, FREE, "slot {id:#x} was given out twice");
         }
     }
@@ -196,7 +216,7 @@ impl SlotMem {
             let at = chunk_base(id).wrapping_add((id % CHUNK_LINES) as usize * LINE);
             // SAFETY: the caller owns the slot, so nobody else touches these bytes.
             unsafe { std::ptr::write_bytes(at, POISON, self.geometry.stride()) };
-            let was = self.owner[self.index(id)].swap(FREE, Ordering::AcqRel);
+            let was = self.owner_word(self.index(id)).swap(FREE, Ordering::AcqRel);
             debug_assert_eq!(was, HOST, "slot {id:#x} was freed while lent or free");
         }
     }
@@ -207,7 +227,7 @@ impl SlotMem {
     #[inline(always)]
     pub(crate) fn lend(&self, id: u32, to: Lent) {
         let state = if to == Lent::Rx { RX } else { TX };
-        self.owner[self.index(id)].store(state, Ordering::Release);
+        self.owner_word(self.index(id)).store(state, Ordering::Release);
     }
 
     /// Takes a lent slot back. False when the device is still at it or it was not lent that way:
@@ -216,7 +236,7 @@ impl SlotMem {
     #[must_use]
     pub(crate) fn take_back(&self, id: u32, from: Lent) -> bool {
         let state = if from == Lent::Rx { RX } else { TX };
-        self.owner[self.index(id)]
+        self.owner_word(self.index(id))
             .compare_exchange(state, HOST, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
@@ -225,7 +245,7 @@ impl SlotMem {
     /// when the device is at it all the same: the caller must then keep off it.
     #[must_use]
     pub(crate) fn take_back_any(&self, id: u32) -> bool {
-        let word = &self.owner[self.index(id)];
+        let word = self.owner_word(self.index(id));
         let mut now = word.load(Ordering::Relaxed);
         while matches!(now, HOST | RX | TX) {
             match word.compare_exchange(now, HOST, Ordering::Acquire, Ordering::Relaxed) {
@@ -239,7 +259,7 @@ impl SlotMem {
     /// Bounds and owner-word index of `len` bytes at `offset` of chunk number `chunk`.
     #[inline]
     fn locate(&self, chunk: u32, offset: u32, len: u32) -> Result<usize, ClaimError> {
-        let slot = ((u64::from(offset / LINE as u32) * self.recip) >> 32) as u32;
+        let slot = self.number(offset / LINE as u32);
         let start = slot * self.geometry.stride_lines * LINE as u32;
         let within = offset.wrapping_sub(start);
         let fits = chunk < self.ids.count
@@ -248,12 +268,12 @@ impl SlotMem {
         if !fits {
             return Err(ClaimError::OutOfSlot);
         }
-        Ok(((chunk * CHUNK_LINES + slot * self.geometry.stride_lines) / MIN_LINES) as usize)
+        Ok((chunk * CHUNK_ENTRIES + slot) as usize)
     }
 
     #[inline]
     fn claim(&self, word: usize, from: u8, to: u8) -> Result<(), ClaimError> {
-        self.owner[word]
+        self.owner_word(word)
             .compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed)
             .map(drop)
             .map_err(|_| ClaimError::NotLent)
@@ -273,7 +293,7 @@ impl SlotMem {
         // the owner word, now TX_CLAIMED, keeps everyone else off that slot until the claim is
         // dropped (invariant 2).
         let bytes = unsafe { std::slice::from_raw_parts(at, len as usize) };
-        Ok(TxClaim { owner: &self.owner[word], bytes })
+        Ok(TxClaim { owner: self.owner_word(word), bytes })
     }
 
     /// The software device's way to write a receive buffer.
@@ -288,7 +308,7 @@ impl SlotMem {
         // SAFETY: as in `claim_tx`; RX_CLAIMED is held by this claim alone, so the reference is
         // unique.
         let bytes = unsafe { std::slice::from_raw_parts_mut(at, len as usize) };
-        Ok(RxClaim { owner: &self.owner[word], bytes })
+        Ok(RxClaim { owner: self.owner_word(word), bytes })
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) use mbuf::{FLAG_L4_CHECKED, FLAG_RSS, RxMeta};
 
 use crate::error::{Error, Result};
 use crate::mem::{Backing, Geometry, SlotMem, chunk_pool, set_chunk_pool};
+/// Slots that a depot moves at a time.
+pub(crate) use depot::MAG as MAGAZINE;
 use depot::{Depot, MAG};
 
 /// Data room that suits MTUs up to 1,500 in one buffer.
@@ -217,13 +219,16 @@ impl Mempool {
         let capacity = mem.chunks() * geometry.per_chunk();
         let depot = Depot::new(capacity as usize, mem.index_len());
         let ids: Vec<u32> = (0..capacity).map(|n| mem.id(n)).collect();
-        let (mags, rest) = ids.as_chunks::<MAG>();
-        for mag in mags.iter().rev() {
-            let stored = depot.put_magazine(mag);
-            debug_assert!(stored, "a new depot has room for every magazine");
-        }
-        for id in rest {
-            depot.put(*id, mem.index(*id));
+        // Magazines of neighbours within a chunk, because their owner words share a cache line.
+        for chunk in ids.chunks(geometry.per_chunk() as usize).rev() {
+            let (mags, rest) = chunk.as_chunks::<MAG>();
+            for id in rest {
+                depot.put(*id, mem.index(*id));
+            }
+            for mag in mags.iter().rev() {
+                let stored = depot.put_magazine(mag);
+                debug_assert!(stored, "a new depot has room for every magazine");
+            }
         }
         let (first, chunks) = (mem.first_chunk(), mem.chunks());
         let balance = AtomicI64::new(HANDLE);

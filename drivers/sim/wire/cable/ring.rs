@@ -111,7 +111,8 @@ impl Producer {
         self.used_at_most()
     }
 
-    /// Adds a frame of at most [`MAX_FRAME`] bytes. The caller has made sure that there is room.
+    /// Adds a frame of at most [`MAX_FRAME`] bytes. The caller has made sure that there is room, and
+    /// calls [`publish`](Self::publish) afterwards.
     #[inline]
     pub(super) fn push(&mut self, frame: &[u8], due: Option<u64>) {
         debug_assert!(frame.len() <= MAX_FRAME);
@@ -136,6 +137,11 @@ impl Producer {
             pack(words, frame);
         }
         self.head += need as u64;
+    }
+
+    /// Shows the receiver what was pushed.
+    #[inline]
+    pub(super) fn publish(&mut self) {
         self.ring.head.store(self.head, PUBLISH);
     }
 }
@@ -210,6 +216,15 @@ impl Consumer {
             self.head = self.ring.head.load(CONSUME);
         }
         self.head != self.tail
+    }
+
+    /// Words that wait, looking at the sender's position anew when there are fewer than `enough`.
+    #[inline]
+    pub(super) fn waiting(&mut self, enough: u64) -> u64 {
+        if self.head - self.tail < enough {
+            self.head = self.ring.head.load(CONSUME);
+        }
+        self.head - self.tail
     }
 
     /// Hands at most `max` frames that are due to `sink`, until it returns false; that frame stays.

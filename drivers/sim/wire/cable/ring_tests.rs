@@ -18,6 +18,7 @@ fn every_length_survives_at_every_place() {
         for timed in [None, Some(3)] {
             assert_eq!(tx.used(), 0);
             tx.push(&bytes[..length], timed);
+            tx.publish();
             let mut seen = false;
             let taken = rx.take(|| 5, 2, &mut |frame| {
                 seen = frame == &bytes[..length];
@@ -32,8 +33,11 @@ fn every_length_survives_at_every_place() {
 fn a_frame_that_is_refused_or_not_due_stays() {
     let (mut tx, mut rx) = ends(4096);
     tx.push(&[1; 60], None);
+    tx.publish();
     tx.push(&[2; 60], Some(100));
+    tx.publish();
     tx.push(&[3; 60], None);
+    tx.publish();
     assert_eq!(rx.take(|| 0, 9, &mut |_| false), 0);
     assert_eq!(rx.take(|| 99, 9, &mut |f| f[0] == 1), 1);
     assert_eq!(rx.take(|| 99, 9, &mut |_| panic!("not due")), 0);
@@ -61,6 +65,7 @@ fn two_threads_lose_and_reorder_nothing() {
             frame[..8].copy_from_slice(&sent.to_le_bytes());
             frame[length - 8..length].copy_from_slice(&(!sent).to_le_bytes());
             tx.push(&frame[..length], None);
+            tx.publish();
             sent += 1;
         }
     });
@@ -94,6 +99,7 @@ proptest! {
             if push && tx.used() + need <= 256 {
                 let frame: Vec<u8> = (0..length).map(|i| i as u8 ^ now as u8).collect();
                 tx.push(&frame, due);
+                tx.publish();
                 model.push_back((frame, due));
             } else if !push {
                 let mut wrong = false;

@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 
@@ -75,6 +76,8 @@ struct Traits {
     kind: &'static str,
     huge: bool,
     stable: bool,
+    /// The descriptor that keeps the pages when their process dies.
+    held_by: Option<RawFd>,
 }
 
 /// A zeroed block of memory, a whole number of chunks, aligned to a chunk.
@@ -146,6 +149,11 @@ impl Mapping {
     /// write and are not freed before the device is silenced.
     pub fn is_stable(&self) -> bool {
         self.traits.stable
+    }
+
+    /// The descriptor that alone keeps its pages from being freed while a process dies.
+    pub(crate) fn held_by(&self) -> Option<RawFd> {
+        self.traits.held_by
     }
 
     /// Where it starts.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -85,10 +86,13 @@ pub(crate) fn run(tool: &str, main: impl FnOnce() -> Result<(), Failure>) -> Exi
         .without_time()
         .with_target(false)
         .try_init();
-    let (why, code) = match main() {
-        Ok(()) | Err(Failure::NoReader) => return ExitCode::SUCCESS,
-        Err(Failure::Broke(why)) => (why, 1),
-        Err(Failure::Refused(why)) => (why, 2),
+    // A panic has been told by then, and what it dropped on its way here has stopped the ports.
+    let result = catch_unwind(AssertUnwindSafe(main));
+    let (why, code) = match result {
+        Ok(Ok(()) | Err(Failure::NoReader)) => return ExitCode::SUCCESS,
+        Ok(Err(Failure::Broke(why))) => (why, 1),
+        Ok(Err(Failure::Refused(why))) => (why, 2),
+        Err(_) => ("a mistake in this program ended it; the ports were stopped".to_owned(), 1),
     };
     let _ = writeln!(io::stderr(), "{tool}: {why}");
     ExitCode::from(code)

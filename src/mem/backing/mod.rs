@@ -17,6 +17,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
+use std::sync::Once;
 
 use super::CHUNK;
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ mod tests;
 
 pub use file::clean_stale;
 pub(crate) use file::try_lock;
+
+static NOTICE: Once = Once::new();
 
 /// A source of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,12 +64,19 @@ pub enum Backing {
 
 impl Backing {
     /// What a NIC behind UIO should use: a file in the first writable hugetlbfs of 2 MiB pages
-    /// that is mounted, else [`Backing::HugeMemfd`].
+    /// that is mounted, else [`Backing::HugeMemfd`] with one notice per process.
     pub fn for_device() -> Self {
-        match mounts::first_usable() {
-            Some(dir) => Backing::HugetlbFile { dir },
-            None => Backing::HugeMemfd,
+        if let Some(dir) = mounts::first_usable() {
+            return Backing::HugetlbFile { dir };
         }
+        NOTICE.call_once(|| {
+            tracing::warn!(
+                "no hugetlbfs of 2 MiB pages is mounted that this process may write to, so memory \
+                 of the NIC is safe in a crash only by the order in which the kernel closes files; \
+                 mkdir -p /dev/hugepages && mount -t hugetlbfs -o pagesize=2M none /dev/hugepages"
+            );
+        });
+        Backing::HugeMemfd
     }
 }
 

@@ -288,6 +288,8 @@ impl UioDevice {
     fn mask(&self, masked: bool) -> Result<()> {
         self.interrupt()?;
         match self.inner.driver {
+            // Its config space answers whoever is bound to it now; the dead node tells.
+            UioDriver::Generic if self.inner.dead() => Err(self.unbound()),
             UioDriver::Generic => self.inner.config.set_intx_disabled(masked),
             UioDriver::IgbUio => {
                 let unmask = u32::from(!masked).to_ne_bytes();
@@ -326,12 +328,15 @@ impl Inner {
             return Err(self.gone(&format!("it was unbound from {name}")));
         }
         // Bound again, perhaps even with the same number: our node stays dead.
-        let dead =
-            || self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0));
-        if self.device.uio()? != Some(self.number) || dead() {
+        if self.device.uio()? != Some(self.number) || self.dead() {
             return Err(self.gone(&format!("it was unbound from {name} for a while")));
         }
         Ok(())
+    }
+
+    /// Whether the node, which used to work, is in error.
+    fn dead(&self) -> bool {
+        self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0))
     }
 
     fn gone(&self, how: &str) -> Error {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use barewire::pci::PciAddr;
@@ -150,8 +150,30 @@ pub(crate) fn kill_all() {
     unsafe { libc::kill(-1, libc::SIGKILL) };
 }
 
-fn pool(node: usize) -> PathBuf {
-    format!("/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages").into()
+fn pool(node: usize, what: &str) -> PathBuf {
+    format!("/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/{what}").into()
+}
+
+/// How many 2 MiB pages a node has.
+pub(crate) fn reserve(node: usize, pages: usize) -> Result<(), String> {
+    put(pool(node, "nr_hugepages"), &pages.to_string()).map_err(|e| format!("hugepages: {e}"))?;
+    let got = fs::read_to_string(pool(node, "nr_hugepages")).unwrap_or_default();
+    if got.trim() == pages.to_string() {
+        return Ok(());
+    }
+    Err(format!("{} of {pages} hugepages on node {node}", got.trim()))
+}
+
+/// How many of them nobody uses, on both nodes.
+pub(crate) fn free_pages() -> usize {
+    let free = |node| fs::read_to_string(pool(node, "free_hugepages")).unwrap();
+    (0..PAGES.len()).map(|node| free(node).trim().parse::<usize>().unwrap()).sum()
+}
+
+/// The memory files of drivers, living or dead.
+pub(crate) fn memory_files() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/dev/hugepages").expect("a hugetlbfs");
+    entries.map(|e| e.unwrap().path()).collect()
 }
 
 /// The state that the guest booted in.
@@ -168,17 +190,7 @@ pub(crate) fn restore() -> Result<(), String> {
         let _ = fs::remove_file(entry.path());
     }
     for (node, pages) in PAGES.iter().enumerate() {
-        put(pool(node), &pages.to_string()).map_err(|e| format!("hugepages: {e}"))?;
-        let got = fs::read_to_string(pool(node)).unwrap_or_default();
-        if got.trim() != pages.to_string() {
-            return Err(format!("{} of {pages} hugepages on node {node}", got.trim()));
-        }
+        reserve(node, *pages)?;
     }
     Ok(())
-}
-
-/// What a helper process does.
-pub(crate) fn role(name: &str, _args: &[String]) -> ExitCode {
-    eprintln!("no such role: {name}");
-    ExitCode::from(2)
 }

@@ -6,6 +6,8 @@
 //! the state it booted in: nobody's processes, the NICs' kernel driver, no memory files.
 
 mod guest;
+mod memory;
+mod refusals;
 mod uio;
 
 use std::fs;
@@ -53,7 +55,7 @@ impl Test {
 }
 
 fn all() -> impl Iterator<Item = &'static Test> {
-    [uio::TESTS].into_iter().flatten()
+    [uio::TESTS, memory::TESTS, refusals::TESTS].into_iter().flatten()
 }
 
 /// What the kernel's command line says after `name=`.
@@ -85,7 +87,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         // A helper process that a test starts.
-        Some(role) => guest::role(role, &args.collect::<Vec<_>>()),
+        Some("own") => memory::own(&args.next().unwrap_or_default()),
+        Some(role) => {
+            eprintln!("no such role: {role}");
+            ExitCode::from(2)
+        }
     }
 }
 

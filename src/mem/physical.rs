@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::ring::RingBlock;
-use super::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping, SlotMem};
+use super::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping, SlotMem, page_size};
 use crate::error::{Error, Result};
 
 const PRESENT: u64 = 1 << 63;
@@ -218,12 +218,6 @@ fn in_a_row(entries: impl Iterator<Item = u64>, vaddr: usize, page: usize) -> Re
 
 fn untranslated(vaddr: usize, source: io::Error) -> Error {
     Error::Memory { what: format!("find the physical address of {vaddr:#x}"), source }
-}
-
-fn page_size() -> usize {
-    // SAFETY: the call has no preconditions.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).ok().filter(|s| s.is_power_of_two() && *s <= CHUNK).unwrap_or(4096)
 }
 
 #[cfg(test)]

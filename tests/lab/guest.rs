@@ -77,16 +77,31 @@ impl Nic {
         assert_eq!(self.driver().as_deref(), Some(driver), "{} was not bound", self.0);
     }
 
-    /// Gives it back to its kernel driver.
+    /// Gives it back to its kernel driver, with a fresh interface.
     fn restore(&self) -> io::Result<()> {
-        if self.driver().as_deref() != Some("igb") {
-            if let Some(driver) = self.driver() {
-                put(Path::new(DRIVERS).join(driver).join("unbind"), &self.0)?;
-            }
-            put(self.path("driver_override"), "\n")?;
-            put("/sys/bus/pci/drivers_probe", &self.0)?;
+        let igb = self.driver().as_deref() == Some("igb");
+        if igb && self.text("sriov_numvfs") != "0" {
+            put(self.path("sriov_numvfs"), "0")?;
         }
-        Ok(())
+        if igb && self.is_untouched() {
+            return Ok(());
+        }
+        if let Some(driver) = self.driver() {
+            put(Path::new(DRIVERS).join(driver).join("unbind"), &self.0)?;
+        }
+        put(self.path("driver_override"), "\n")?;
+        put("/sys/bus/pci/drivers_probe", &self.0)
+    }
+
+    /// Whether its interface is here, down, and nothing is stacked on it.
+    fn is_untouched(&self) -> bool {
+        let Ok(mut entries) = fs::read_dir(self.path("net")) else { return false };
+        let Some(Ok(interface)) = entries.next() else { return false };
+        let flags = fs::read_to_string(interface.path().join("flags")).unwrap_or_default();
+        let Ok(mut files) = fs::read_dir(interface.path()) else { return false };
+        let stacked = files.any(|f| f.unwrap().file_name().to_string_lossy().starts_with("upper_"));
+        let up = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(1) & 1;
+        up == 0 && !stacked
     }
 
     /// Its network interface, while the kernel's driver has it.
@@ -139,9 +154,9 @@ pub(crate) fn comes_true(limit: Duration, what: impl Fn() -> bool) -> bool {
 
 /// Runs a command and gives whether it succeeded, and what it printed.
 pub(crate) fn sh(script: &str) -> (bool, String) {
-    let out = Command::new("/bin/busybox").args(["sh", "-c", script]).output().expect("a shell");
-    let text = [out.stdout, out.stderr].concat();
-    (out.status.success(), String::from_utf8_lossy(&text).into_owned())
+    let script = format!("exec 2>&1; {script}");
+    let out = Command::new("/bin/busybox").args(["sh", "-c", &script]).output().expect("a shell");
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
 /// Ends every process but this and the first.
@@ -180,12 +195,10 @@ pub(crate) fn memory_files() -> Vec<PathBuf> {
 pub(crate) fn restore() -> Result<(), String> {
     kill_all();
     let guest = Guest::find();
-    for nic in &guest.nics {
-        if nic.driver().as_deref() == Some("igb") && nic.text("sriov_numvfs") != "0" {
-            put(nic.path("sriov_numvfs"), "0").map_err(|e| format!("sriov_numvfs: {e}"))?;
-        }
-        nic.restore().map_err(|e| format!("{}: {e}", nic.0))?;
+    for i in ["br7", "bond7"].iter().filter(|i| Path::new("/sys/class/net").join(i).exists()) {
+        sh(&format!("ip link del {i}"));
     }
+    guest.nics.iter().try_for_each(Nic::restore).map_err(|e| format!("the NICs: {e}"))?;
     for entry in fs::read_dir("/dev/hugepages").map_err(|e| e.to_string())?.flatten() {
         let _ = fs::remove_file(entry.path());
     }

@@ -5,6 +5,7 @@
 //! failure and nothing else's. A test fails by panicking. Before each, the guest is put back into
 //! the state it booted in: nobody's processes, the NICs' kernel driver, no memory files.
 
+mod binding;
 mod guest;
 mod memory;
 mod refusals;
@@ -55,7 +56,7 @@ impl Test {
 }
 
 fn all() -> impl Iterator<Item = &'static Test> {
-    [uio::TESTS, memory::TESTS, refusals::TESTS].into_iter().flatten()
+    [uio::TESTS, memory::TESTS, refusals::TESTS, binding::TESTS].into_iter().flatten()
 }
 
 /// What the kernel's command line says after `name=`.

@@ -226,6 +226,8 @@ impl UioDevice {
     fn mask(&self, masked: bool) -> Result<()> {
         self.interrupt()?;
         match self.inner.driver {
+            // Its config space answers whoever is bound to it now; the dead node tells.
+            UioDriver::Generic if self.inner.dead() => Err(self.unbound()),
             UioDriver::Generic => self.inner.config.set_intx_disabled(masked),
             UioDriver::IgbUio => {
                 let unmask = u32::from(!masked).to_ne_bytes();
@@ -275,11 +277,9 @@ impl Inner {
             return Ok(Some(format!("it was unbound from {name}")));
         }
         // Bound again, perhaps even with the same number: our node stays dead.
-        let dead =
-            || self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0));
         let same = self.device.uio()? == Some(self.number)
             && take::birth(&self.device, self.number).is_ok_and(|b| b == self.birth);
-        Ok((!same || dead()).then(|| format!("it was unbound from {name} for a while")))
+        Ok((!same || self.dead()).then(|| format!("it was unbound from {name} for a while")))
     }
 
     /// Lets go of a device that is no longer ours. The kernel would leave some mappings of its
@@ -296,6 +296,12 @@ impl Inner {
             tracing::error!(addr = %self.device.addr(), %error, "cannot stop DMA to a moved page");
         }
         Err(moved)
+    }
+
+    /// Whether the node, which used to work, is in error.
+    fn dead(&self) -> bool {
+        self.lost.get().is_some()
+            || self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0))
     }
 
     fn gone(&self, how: &str) -> Error {

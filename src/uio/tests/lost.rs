@@ -93,6 +93,8 @@ fn a_node_that_dies_means_the_device_was_unbound() {
     assert!(matches!(device.wait(Duration::MAX), Err(Error::Gone { .. })));
     assert!(matches!(device.check(), Err(Error::Gone { .. })));
     assert!(matches!(device.set_bus_master(false), Err(Error::Gone { .. })));
+    assert!(matches!(device.disarm(), Err(Error::Gone { .. })));
+    assert_eq!(fake.config(5) & 0x04, 0, "not ours to mask any more");
     drop(device);
     assert_eq!(fake.config(4), 0x07, "not ours to change any more");
 }

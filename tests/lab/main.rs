@@ -7,6 +7,7 @@
 
 mod binding;
 mod guest;
+mod lost;
 mod memory;
 mod refusals;
 mod uio;
@@ -56,7 +57,7 @@ impl Test {
 }
 
 fn all() -> impl Iterator<Item = &'static Test> {
-    [uio::TESTS, memory::TESTS, refusals::TESTS, binding::TESTS].into_iter().flatten()
+    [uio::TESTS, lost::TESTS, memory::TESTS, refusals::TESTS, binding::TESTS].into_iter().flatten()
 }
 
 /// What the kernel's command line says after `name=`.

@@ -106,7 +106,7 @@ impl UioDevice {
     /// [`Error::Permission`], [`Error::Lockdown`], [`Error::State`], [`Error::Memory`];
     /// [`Error::Io`] for anything unforeseen.
     pub fn open(addr: PciAddr, supports: fn(u16, u16) -> bool) -> Result<Self> {
-        let roots = Roots { sys: "/sys".into(), dev: "/dev".into() };
+        let roots = Roots { sys: "/sys".into(), dev: "/dev".into(), proc: "/proc".into() };
         Self::open_in(&roots, addr, supports, PhysicalMap::new)
     }
 

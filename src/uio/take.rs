@@ -28,6 +28,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Roots {
     pub(super) sys: PathBuf,
     pub(super) dev: PathBuf,
+    pub(super) proc: PathBuf,
 }
 
 impl UioDevice {
@@ -54,6 +55,10 @@ impl UioDevice {
             return Err(Error::IommuTranslates { addr: addr.to_string(), group: group.number });
         }
         let lock = lock(&device)?;
+        if let Some(pid) = holder(&roots.proc, number) {
+            let addr = format!("{addr} (/dev/uio{number} is open in process {pid})");
+            return Err(Error::Busy { addr });
+        }
         let dma = Arc::new(dma(device.numa_node())?);
         let config = device.config()?;
         // 2. No DMA, whatever an earlier owner left running.
@@ -136,6 +141,26 @@ fn lock(device: &PciDevice) -> Result<File> {
         }
     }
     Err(Error::Busy { addr: device.addr().to_string() })
+}
+
+/// A process that has the node open, although we have the lock: a driver that knows nothing of
+/// it, whose DMA would be stopped, or somebody who looks, and whose close would stop ours. Only
+/// root sees everybody's.
+fn holder(proc: &Path, number: u32) -> Option<u32> {
+    let node = format!("uio{number}");
+    let processes = fs::read_dir(proc).ok()?.flatten();
+    processes
+        .filter_map(|p| p.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != std::process::id())
+        .find(|pid| {
+            let open = fs::read_dir(proc.join(pid.to_string()).join("fd"));
+            open.is_ok_and(|mut fds| {
+                fds.any(|fd| {
+                    fd.and_then(|fd| fs::read_link(fd.path()))
+                        .is_ok_and(|to| to.file_name().is_some_and(|n| n == node.as_str()))
+                })
+            })
+        })
 }
 
 fn refused(what: &str, path: &Path, e: io::Error) -> Error {

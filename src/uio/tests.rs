@@ -69,6 +69,29 @@ fn a_second_owner_is_refused_until_the_last_handle_is_gone() {
 }
 
 #[test]
+fn an_owner_that_knows_nothing_of_the_lock_is_refused_too() {
+    let fake = Fake::new("uio_pci_generic");
+    let open_in = |pid: u32, fd: u32, to: &str| {
+        let fds = fake.roots.proc.join(pid.to_string()).join("fd");
+        fs::create_dir_all(&fds).unwrap();
+        symlink(to, fds.join(fd.to_string())).unwrap();
+    };
+    // Other nodes, ourselves, and what is no process.
+    open_in(70, 3, "/dev/uio33");
+    open_in(70, 4, "socket:[3]");
+    open_in(std::process::id(), 3, "/dev/uio3");
+    fs::create_dir_all(fake.roots.proc.join("self/fd")).unwrap();
+    symlink("/dev/uio3", fake.roots.proc.join("self/fd/3")).unwrap();
+    fake.open().unwrap();
+    fake.set_config(4, 0x07);
+    open_in(71, 9, "/dev/uio3");
+    let error = fake.open().unwrap_err();
+    assert!(matches!(&error, Error::Busy { addr } if addr.starts_with(ADDR)), "{error}");
+    assert!(error.to_string().contains("process 71"), "{error}");
+    assert_eq!(fake.config(4), 0x07, "and it is not disturbed");
+}
+
+#[test]
 fn what_stands_in_the_way_is_named_in_order() {
     let fake = Fake::new("");
     assert!(matches!(fake.open(), Err(Error::NotBound { driver: None, .. })));

@@ -27,7 +27,11 @@ impl Fake {
     /// An 82599 bound to `driver`, bus mastering on as a crashed owner leaves it.
     pub(crate) fn new(driver: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let roots = Roots { sys: root.path().join("sys"), dev: root.path().join("dev") };
+        let roots = Roots {
+            sys: root.path().join("sys"),
+            dev: root.path().join("dev"),
+            proc: root.path().join("proc"),
+        };
         let fake = Self { root, roots };
         fs::create_dir_all(fake.dir().join("uio/uio3")).unwrap();
         fs::create_dir_all(&fake.roots.dev).unwrap();

@@ -6,8 +6,8 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use barewire::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -98,6 +98,8 @@ pub(crate) fn run(tool: &str, main: impl FnOnce() -> Result<(), Failure>) -> Exi
     ExitCode::from(code)
 }
 
+static CAUGHT: OnceLock<Interrupt> = OnceLock::new();
+
 /// Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
@@ -112,7 +114,14 @@ impl Interrupt {
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
                 .map_err(|e| Failure::refused(format!("cannot catch signal {signal}: {e}")))?;
         }
-        Ok(Self(flag))
+        let caught = Self(flag);
+        let _ = CAUGHT.set(caught.clone());
+        Ok(caught)
+    }
+
+    /// Whether one came, for those who were not given what caught it.
+    pub(crate) fn came_anywhere() -> bool {
+        CAUGHT.get().is_some_and(Self::came)
     }
 
     /// Whether one came.

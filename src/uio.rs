@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::mem::PhysicalMap;
 use crate::mmio::MappedBar;
 use crate::pci::{Command, ConfigSpace, PciAddr, PciDevice};
-use crate::port::Host;
+use crate::port::{Host, Line};
 
 mod take;
 #[cfg(test)]
@@ -342,8 +342,31 @@ impl Host for UioDevice {
         Ok(())
     }
 
+    fn line(&self) -> Result<Box<dyn Line>> {
+        self.interrupt()?;
+        Ok(Box::new(self.clone()))
+    }
+
     fn numa_node(&self) -> Option<u32> {
         self.inner.device.numa_node()
+    }
+}
+
+impl Line for UioDevice {
+    fn unmask(&self) -> Result<()> {
+        self.rearm()
+    }
+
+    fn mask(&self) -> Result<()> {
+        self.disarm()
+    }
+
+    fn take(&self) -> Result<bool> {
+        Ok(self.wait(Duration::ZERO)?.is_some())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use barewire::Error;
 use barewire::mmio::{Bar, Doorbell, MappedBar};
 use barewire::port::Host;
 
-use crate::guest::{GENERIC, Guest, Nic, put};
+use crate::guest::{GENERIC, Guest, Nic, comes_true, free_pages, memory_files, put};
+use crate::memory::owner;
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -15,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("lost::a_device_bound_again_is_another_one", bound_again),
     test("lost::so_is_one_without_an_interrupt", function_bound_again),
     test("lost::a_removed_device_is_let_go", removed),
+    test("lost::an_owner_that_is_killed_is_taken_over_while_it_dies", dying).limit(60),
 ];
 
 /// STATUS, and receive address 15 of the 82576 (datasheet 8.10.15), which no driver uses.
@@ -106,4 +109,33 @@ fn removed(guest: &Guest) {
     drop(device);
     put("/sys/bus/pci/rescan", "1").unwrap();
     assert!(Path::new("/sys/bus/pci/devices").join(&nic.0).exists());
+}
+
+/// Nobody waits for the dead; the next start does.
+fn dying(guest: &Guest) {
+    let nic = &guest.nics[1];
+    nic.bind(GENERIC);
+    let before = free_pages();
+    let mut dead = Vec::new();
+    for round in 0..20 {
+        let mut child = owner(nic);
+        child.kill().unwrap();
+        let taken = comes_true(Duration::from_secs(5), || match nic.open() {
+            Ok(device) => {
+                assert!(!nic.mastering());
+                assert_eq!((free_pages(), memory_files().len()), (before, 0), "round {round}");
+                // Whatever closes late must not stop the new owner.
+                device.set_bus_master(true).unwrap();
+                device.check().unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+                device.check().unwrap();
+                true
+            }
+            Err(Error::Busy { .. }) => false,
+            Err(other) => panic!("{other}"),
+        });
+        assert!(taken, "round {round}");
+        dead.push(child);
+    }
+    dead.iter_mut().for_each(|child| drop(child.wait()));
 }

@@ -58,20 +58,23 @@ impl OpenPort {
     }
 
     fn refresh(&mut self) -> Result<()> {
-        let link = self.port.link().map(|link| self.link = link);
+        // First: this asks whether the device is still ours, and knows best what is wrong.
         let fault = match self.port.stats() {
             Ok(stats) => {
                 (self.stats, self.stale) = (stats, false);
-                return link;
+                None
             }
-            Err(e) => e,
+            Err(fault) => {
+                // What the device recorded is told once, and the counters can be read after it.
+                match self.port.stats() {
+                    Ok(stats) => (self.stats, self.stale) = (stats, false),
+                    Err(_) => self.stale = true,
+                }
+                Some(fault)
+            }
         };
-        // A fault that the device recorded is told once, and the counters can be read after it.
-        match self.port.stats() {
-            Ok(stats) => (self.stats, self.stale) = (stats, false),
-            Err(_) => self.stale = true,
-        }
-        link.and(Err(fault))
+        let link = self.port.link().map(|link| self.link = link);
+        fault.map_or(link, Err)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use barewire::Error;
 use barewire::mmio::{Bar, Doorbell, MappedBar};
@@ -18,6 +19,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("lost::so_is_one_without_an_interrupt", function_bound_again),
     test("lost::a_removed_device_is_let_go", removed),
     test("lost::an_owner_that_is_killed_is_taken_over_while_it_dies", dying).limit(60),
+    test("lost::a_tool_whose_nic_is_taken_says_so_and_ends", tool_loses_its_nic).limit(60),
+    test("lost::a_tool_whose_nic_loses_bus_mastering_says_so_and_ends", tool_loses_the_bus),
 ];
 
 /// STATUS, and receive address 15 of the 82576 (datasheet 8.10.15), which no driver uses.
@@ -138,4 +141,54 @@ fn dying(guest: &Guest) {
         dead.push(child);
     }
     dead.iter_mut().for_each(|child| drop(child.wait()));
+}
+
+/// What `pktgen` says at its end, from one NIC to the other, when `b` is meddled with meanwhile.
+fn meddled(guest: &Guest, meddle: impl FnOnce(&Nic)) -> String {
+    let [a, b, ..] = &guest.nics[..] else { unreachable!() };
+    a.bind(GENERIC);
+    b.bind(GENERIC);
+    let child = Command::new("/bin/bw-pktgen")
+        .args([&a.0, &b.0, "--secs", "100", "--rate", "20kpps", "--quiet"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(comes_true(Duration::from_secs(10), || a.mastering() && b.mastering()));
+    std::thread::sleep(Duration::from_secs(2));
+    let start = Instant::now();
+    meddle(b);
+    let out = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{}: {said}", out.status);
+    assert!(start.elapsed() < Duration::from_secs(5), "{said}");
+    assert!(!a.mastering(), "the other port is stopped in order");
+    assert!(said.contains(&b.0), "{said}");
+    said
+}
+
+fn tool_loses_its_nic(guest: &Guest) {
+    let before = free_pages();
+    for driver in ["", "igb"] {
+        let said = meddled(guest, |nic| {
+            nic.unbind();
+            if !driver.is_empty() {
+                nic.bind(driver);
+            }
+        });
+        assert!(said.contains("is gone") && said.contains("unbound"), "{said}");
+        // Nobody could say whether it still wrote, so its memory is the next start's to free.
+        assert!(!memory_files().is_empty());
+        drop(guest.nics[0].open().unwrap());
+        assert_eq!((free_pages(), memory_files().len()), (before, 0));
+    }
+    guest.nics[1].interface();
+}
+
+fn tool_loses_the_bus(guest: &Guest) {
+    let before = free_pages();
+    let said = meddled(guest, |nic| drop(fs::File::open(nic.node()).unwrap()));
+    assert!(said.contains("bus mastering") && said.contains("stop that process"), "{said}");
+    assert!(comes_true(Duration::from_secs(1), || free_pages() == before));
+    assert_eq!(memory_files().len(), 0, "its end was orderly");
 }

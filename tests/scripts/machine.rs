@@ -41,7 +41,7 @@ pub(crate) fn on_each_shell(test: impl Fn(&mut Machine)) {
 impl Machine {
     /// Two 82599 ports with the interfaces eth0 and eth1, neither in use, and `mgmt0`, the way to
     /// the network.
-    fn new(shell: &'static [&'static str]) -> Self {
+    pub(crate) fn new(shell: &'static [&'static str]) -> Self {
         let m = Machine { dir: tempfile::tempdir().unwrap(), shell, env: Vec::new() };
         m.write("sys/bus/pci/drivers_probe", "");
         for driver in ["ixgbe", "uio_pci_generic"] {

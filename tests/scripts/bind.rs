@@ -1,7 +1,7 @@
 //! `scripts/bind`: what it shows, what it refuses and why, what it writes, and that it undoes what
 //! fails halfway.
 
-use crate::machine::{A, B, Machine, on_each_shell};
+use crate::machine::{A, B, Machine, here, on_each_shell};
 
 /// One thing that a NIC can be in use for: what it is, how the machine comes to look like that,
 /// what is said about it, and how many reasons it makes in all.
@@ -16,13 +16,13 @@ const USES: &[Use] = &[
     ),
     (
         "an IPv6 route",
-        |m| route6(m, "20010db8000000000000000000000000"),
+        |m| route6(m, "20010db8000000000000000000000000", "00000001"),
         "eth0 carries 1 IPv6 route",
         1,
     ),
     (
         "an IPv6 default route",
-        |m| route6(m, "00000000000000000000000000000000"),
+        |m| route6(m, "00000000000000000000000000000000", "00450003"),
         "eth0 carries 1 IPv6 route",
         1,
     ),
@@ -48,7 +48,14 @@ const USES: &[Use] = &[
     (
         "an IPv6 address",
         |m| {
-            m.append("proc/net/if_inet6", "20010db8000000000000000000000005 04 40 00 80     eth0\n")
+            m.append(
+                "proc/net/if_inet6",
+                "20010db8000000000000000000000005 04 40 00 80     eth0\n",
+            );
+            // What comes with it, and is no route of its own: the address, and its subnet's
+            // anycast address.
+            route6(m, "20010db8000000000000000000000005", "80200001");
+            route6(m, "20010db8000000000000000000000000", "00100001");
         },
         "eth0 has the address 2001:0db8:0000:0000:0000:0000:0000:0005",
         1,
@@ -139,11 +146,11 @@ const USES: &[Use] = &[
     ),
 ];
 
-fn route6(m: &Machine, dest: &str) {
+fn route6(m: &Machine, dest: &str, flags: &str) {
     let zero = "0".repeat(32);
     m.append(
         "proc/net/ipv6_route",
-        &format!("{dest} 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0\n"),
+        &format!("{dest} 40 {zero} 00 {zero} 00000100 00000001 00000000 {flags}     eth0\n"),
     );
 }
 
@@ -299,6 +306,7 @@ fn what_cannot_be_put_back_is_named() {
             .exits(1)
             .says(&format!("{A} is NOT as before, with driver ixgbe: cannot write '{A}' to"));
         // The way back is still known.
+        assert!(m.read(&format!("run/barewire/bind/{A}")).starts_with("driver=ixgbe\n"));
         m.remove("broken");
         m.bind(&format!("kernel {A}")).exits(0);
         assert_eq!(m.bound(A), "ixgbe");
@@ -341,7 +349,8 @@ fn all_nics_are_checked_before_the_first_is_touched() {
         m.bind("uio eth0 eth7").exits(2).says("'eth7' is neither");
         assert_eq!(m.log(), Vec::<String>::new());
         // Twice the same NIC is once.
-        m.bind(&format!("uio eth0 {A} 03:00.0")).exits(0);
+        let run = m.bind(&format!("uio eth0 {A} 03:00.0")).exits(0);
+        assert_eq!(run.rows().len(), 1, "{run:#?}");
         assert_eq!(m.log().len(), 3);
     });
 }
@@ -364,10 +373,25 @@ fn a_dry_run_prints_the_writes_and_does_none() {
                 format!("bind: would write '{A}' to /sys/bus/pci/drivers/uio_pci_generic/bind"),
             ]
         );
+        m.bind(&format!("kernel {A} --dry-run")).exits(0).says("has the driver ixgbe already");
         m.ipv4("eth0", "198.51.100.7");
         m.bind(&format!("uio {A} --dry-run")).exits(2).says("has the address");
         assert_eq!((m.log(), m.bound(A)), (Vec::new(), "ixgbe".to_owned()));
         assert!(!m.path("run").exists());
+
+        m.bind(&format!("uio {A} --force --identity")).exits(0);
+        m.remove("log");
+        let run = m.bind(&format!("kernel {A} --dry-run")).exits(0);
+        assert_eq!(
+            run.rows(),
+            [
+                format!("bind: would write '' to /sys/bus/pci/devices/{A}/driver_override"),
+                format!("bind: would write '{A}' to /sys/bus/pci/drivers/uio_pci_generic/unbind"),
+                "bind: would write 'DMA-FQ' to /sys/kernel/iommu_groups/5/type".to_owned(),
+                format!("bind: would write '{A}' to /sys/bus/pci/drivers/ixgbe/bind"),
+            ]
+        );
+        assert_eq!((m.log(), m.bound(A)), (Vec::new(), "uio_pci_generic".to_owned()));
     });
 }
 
@@ -509,13 +533,8 @@ fn status_shows_each_nic_in_one_line() {
         m.bind("uio eth2").exits(0);
         for args in ["", "status"] {
             let run = m.bind(args).exits(0);
-            let lines: Vec<String> = run
-                .out
-                .lines()
-                .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
-                .collect();
             assert_eq!(
-                lines,
+                run.rows(),
                 [
                     "ADDRESS ID CHIP DRIVER NODE INTERFACE LINK IN USE",
                     "0000:03:00.0 8086:10fb 82599 ixgbe 0 eth0 up,10000 eth0 has the address 198.51.100.7",
@@ -530,7 +549,7 @@ fn status_shows_each_nic_in_one_line() {
 /// The script's list of chips is a copy; it has to follow the drivers'.
 #[test]
 fn the_chips_that_a_driver_knows_have_a_name_in_the_table() {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = here();
     let ids: Vec<String> = ["drivers/ixgbe/ids.rs", "drivers/igb/ids.rs"]
         .iter()
         .filter_map(|f| std::fs::read_to_string(here.join(f)).ok())

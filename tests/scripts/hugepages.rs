@@ -165,13 +165,8 @@ fn show_lists_pools_mounts_and_users() {
         m.write("proc/32/status", "Name:\tsleep\nPid:\t32\nHugetlbPages:\t       0 kB\n");
         for args in ["", "show"] {
             let run = m.run("hugepages", args).exits(0);
-            let lines: Vec<String> = run
-                .out
-                .lines()
-                .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
-                .collect();
             assert_eq!(
-                lines,
+                run.rows(),
                 [
                     "NODE SIZE TOTAL FREE SURPLUS",
                     "0 2M 10 4 0",

@@ -5,7 +5,7 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,7 +14,6 @@ use tempfile::TempDir;
 
 pub(crate) const A: &str = "0000:03:00.0";
 pub(crate) const B: &str = "0000:03:00.1";
-const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 pub(crate) struct Machine {
     dir: TempDir,
@@ -28,6 +27,11 @@ pub(crate) struct Run {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
+}
+
+/// The clone: where the test runs, which is a copy of where it was built if that is root's alone.
+pub(crate) fn here() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into()).into()
 }
 
 /// Runs a test on a fresh machine for every shell that this machine has.
@@ -61,17 +65,19 @@ impl Machine {
              |-- 192.0.2.2\n        /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n",
         );
         m.write("proc/net/tcp", "  sl  local_address rem_address   st\n");
-        m.write("proc/net/tcp6", "  sl  local_address rem_address   st\n");
+        // A server that waits for its first client is no session.
+        m.write(
+            "proc/net/tcp6",
+            "  sl  local_address rem_address   st\n   \
+             0: 000080FE00000000FF000002010000FE:0016 00000000000000000000000000000000:0000 0A\n",
+        );
         for file in ["ipv6_route", "if_inet6", "packet"] {
             m.write(&format!("proc/net/{file}"), "");
         }
         m.nic(A, "8086:10fb", "ixgbe", "eth0");
         m.nic(B, "8086:10fb", "ixgbe", "eth1");
         m.interface("mgmt0");
-        m.file(
-            "sbin/dd",
-            &fs::read_to_string(Path::new(HERE).join("tests/scripts/kernel")).unwrap(),
-        );
+        m.file("sbin/dd", &fs::read_to_string(here().join("tests/scripts/kernel")).unwrap());
         // What `ip -4 -o addr show dev X` prints stands in ipv4/X.
         m.write("ipv4/none", "");
         m.file(
@@ -249,7 +255,7 @@ impl Machine {
         let mut command = Command::new(self.shell[0]);
         command
             .args(&self.shell[1..])
-            .arg(Path::new(HERE).join("scripts").join(script))
+            .arg(here().join("scripts").join(script))
             .args(args.split_whitespace())
             .env_remove("SSH_CONNECTION")
             .env("BAREWIRE_SYSROOT", self.dir.path())
@@ -293,6 +299,12 @@ impl Run {
     pub(crate) fn says(self, what: &str) -> Self {
         assert!(self.out.contains(what) || self.err.contains(what), "no {what:?} in {self:#?}");
         self
+    }
+
+    /// The lines of standard output, with one space where there are several.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let squeeze = |l: &str| l.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.out.lines().map(squeeze).collect()
     }
 
     /// The lines of standard error that start with `start`.

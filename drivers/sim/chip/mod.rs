@@ -38,6 +38,13 @@ impl Model {
         }
     }
 
+    /// Its line rate in Mbit/s.
+    pub fn mbps(self) -> u32 {
+        match self {
+            Self::I82599 => 10_000,
+        }
+    }
+
     pub(super) fn chip(self) -> &'static dyn Chip {
         match self {
             Self::I82599 => &I82599,

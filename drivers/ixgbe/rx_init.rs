@@ -1,6 +1,6 @@
 //! Receive initialisation (4.6.7), in the datasheet's order.
 
-use super::filter::{self, Accept};
+use super::filter;
 use super::ids::Family;
 use super::regs::{
     CTRL_EXT, DCA_RXCTRL, HLREG0, MAXFRS, RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RFCTL, RSCCTL,
@@ -8,6 +8,7 @@ use super::regs::{
 };
 use super::wait::{self, modify};
 use super::{flow, rss};
+use crate::drivers::intel::Accept;
 use crate::error::Result;
 use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Register, wait_until};

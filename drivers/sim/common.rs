@@ -24,6 +24,11 @@ const START: u32 = 1 << 0;
 const DONE: u32 = 1 << 1;
 const ADDRESS: u32 = 0xfffc;
 
+/// EEC and EECD: bit-banged pins, request, grant.
+const PINS: u32 = 0x3f;
+const REQUEST: u32 = 1 << 6;
+const GRANT: u32 = 1 << 7;
+
 /// SWSM: taken by reading it as zero.
 const SMBI: u32 = 1 << 0;
 
@@ -44,12 +49,12 @@ impl Device {
     /// in the table. CTRL keeps showing its bits `busy` for a while.
     pub(super) fn reset(&self, slow: &mut Slow, busy: u32, set: impl FnOnce()) {
         let mut engine = self.engine();
-        slow.later.clear();
+        // A reset of the function leaves the PHY to its business.
+        slow.later.retain(|l| l.effect == Effect::Trained);
         engine.reset();
         self.change_causes(RegFile::reset);
         self.regs.change(CTRL, RST, busy);
         set();
-        engine.training = true;
         self.changed();
         drop(engine);
         self.after(slow, RESET, CTRL, busy, 0, Effect::None);
@@ -74,6 +79,13 @@ impl Device {
             let word = u32::from(slow.eeprom.word((value & ADDRESS) >> 2));
             self.after(slow, QUICK, offset, START, DONE | word << 16, Effect::None);
         }
+    }
+
+    /// EEC or EECD, which is at `offset`: only the bit-banged pins and the request are software's;
+    /// a request is granted.
+    pub(super) fn write_eeprom_control(&self, offset: u32, value: u32) {
+        let granted = if value & REQUEST != 0 { GRANT } else { 0 };
+        self.regs.change(offset, PINS | REQUEST | GRANT, value & (PINS | REQUEST) | granted);
     }
 
     /// SWSM, which is at `offset`: reading SMBI as zero takes it.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::chip::Chip;
+use super::chip::{Chip, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
@@ -30,6 +30,8 @@ pub(super) struct Slow {
     pub(super) later: Vec<Later>,
     pub(super) eeprom: Eeprom,
     pub(super) link: Link,
+    /// On the MDIO bus, where the chip has one.
+    pub(super) phy: Phy,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table that were logged already.
     logged: BTreeSet<u32>,
@@ -39,14 +41,25 @@ pub(super) struct Slow {
 #[derive(Debug, Default)]
 pub(super) struct Link {
     /// The link was lost since it was last looked at.
-    pub(super) lost: bool,
-    pub(super) was_up: bool,
+    lost: bool,
+    was_up: bool,
+}
+
+impl Link {
+    /// Whether the link is up and was so since the last look. The look after one that found it
+    /// lost starts anew.
+    pub(super) fn look(&mut self, up: bool) -> bool {
+        self.lost |= self.was_up && !up;
+        self.was_up = up;
+        up & !std::mem::replace(&mut self.lost, !up)
+    }
 }
 
 /// See the module's documentation.
 pub(super) struct Device {
     pub(super) name: String,
     pub(super) drive: Drive,
+    pub(super) model: Model,
     pub(super) chip: &'static dyn Chip,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
@@ -93,6 +106,7 @@ impl Device {
         let device = Arc::new(Self {
             name: config.name.clone(),
             drive: config.drive,
+            model: config.chip,
             chip,
             regs,
             iommu,
@@ -101,6 +115,7 @@ impl Device {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
                 link: Link::default(),
+                phy: Phy::default(),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),
@@ -132,6 +147,13 @@ impl Device {
         self.wanted.fetch_add(1, Ordering::Relaxed);
         let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         self.wanted.fetch_sub(1, Ordering::Relaxed);
+        engine
+    }
+
+    /// The same, and it goes by the registers as they are now.
+    pub(super) fn current_engine(&self) -> MutexGuard<'_, Engine> {
+        let mut engine = self.engine();
+        engine.refresh(self.generation.load(Ordering::Relaxed));
         engine
     }
 

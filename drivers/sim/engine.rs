@@ -10,6 +10,7 @@ use super::iommu::{SimIommu, Windows};
 use super::lawyer::{Lawyer, Rule};
 use super::regs::RegFile;
 use super::rx::RxPath;
+use super::setup::Mac;
 use super::stats::{Tally, Truth};
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
@@ -161,10 +162,9 @@ pub(super) struct Engine {
     pub(super) bus_master: bool,
     /// Somebody cleared that bit behind the driver's back.
     pub(super) master_lost: bool,
-    /// The link is being negotiated.
+    /// The link is being negotiated, or the PHY is off.
     pub(super) training: bool,
-    /// The driver has not asked for master disable.
-    master_enabled: bool,
+    mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
     /// Link forced down by a test.
@@ -207,8 +207,8 @@ impl Engine {
             seen: (0, 0),
             bus_master: false,
             master_lost: false,
-            training: true,
-            master_enabled: true,
+            training: false,
+            mac: Mac { looped: false, master: true, linked: true },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -228,6 +228,16 @@ impl Engine {
         !self.down() && self.medium().link_up()
     }
 
+    /// Whether the PHY has a link, whatever the MAC makes of it.
+    pub(super) fn carrier(&self) -> bool {
+        !self.training && !self.unplugged && self.flap == 0 && self.wire.link_up()
+    }
+
+    /// What NIC and wire are good for, in Mbit/s.
+    pub(super) fn speed_mbps(&self) -> u32 {
+        self.medium().speed_mbps().min(self.shared.chip.mbps())
+    }
+
     /// Whether the link has come or gone since the last call.
     pub(super) fn link_changed(&mut self) -> bool {
         let up = self.link_up();
@@ -236,11 +246,12 @@ impl Engine {
 
     /// Whether the link is down for a reason on this side of the wire.
     fn down(&self) -> bool {
-        self.training || (self.unplugged || self.flap > 0) && self.looped.is_none()
+        let out = self.unplugged || self.flap > 0 || !self.mac.linked;
+        self.training || out && self.looped.is_none()
     }
 
     /// What the MAC is connected to.
-    pub(super) fn medium(&self) -> &dyn Wire {
+    fn medium(&self) -> &dyn Wire {
         match &self.looped {
             Some(inner) => inner,
             None => &*self.wire,
@@ -266,7 +277,7 @@ impl Engine {
                 self.flap = 1 + self.shared.chaos.below(50);
             }
         }
-        if self.down() || !self.master_enabled {
+        if self.down() || !self.mac.master {
             return false;
         }
         let master = self.bus_master;
@@ -322,7 +333,7 @@ impl Engine {
         self.seen = seen;
         let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
         let mac = chip.mac(&regs);
-        self.master_enabled = mac.master;
+        self.mac = mac;
         if !mac.looped {
             self.looped = None;
         } else if self.looped.is_none() {

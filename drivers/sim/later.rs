@@ -15,7 +15,7 @@ pub(super) struct Later {
     due: Duration,
     /// Reads of the register after which it is done all the same.
     reads: u32,
-    effect: Effect,
+    pub(super) effect: Effect,
 }
 
 /// What else changes with it.

@@ -14,6 +14,8 @@ use super::setup::{CONTROL, ENABLE, LENGTH, QueueReg};
 pub enum Rule {
     /// A tail is written only after the queue's ENABLE reads back as one (4.6.7, 4.6.8).
     TailBeforeEnable,
+    /// A receive tail is written only after RCTL.RXEN is set (82576 datasheet 4.5.9).
+    TailBeforeReceive,
     /// A tail stays below the ring's length (7.1.9, 7.2.3.3).
     TailBeyondRing,
     /// Base, length and head of a ring do not change while its queue is enabled (4.6.7.1).

@@ -54,7 +54,7 @@ impl SimNic {
             Box::new(probe.wire())
         } else {
             let virtual_time = config.drive == Drive::Step;
-            let mbps = config.chip.mbps();
+            let mbps = config.chip.chip().mbps();
             let ctx = WireContext { nic: &config.name, seed: config.seed, virtual_time, mbps };
             wire::open(&config.wire, &ctx)?
         };

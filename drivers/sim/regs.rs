@@ -211,9 +211,14 @@ impl RegFile {
 
     /// Adds to element `n` of a counter, which sticks at its maximum.
     pub(super) fn count<R: Register>(&self, n: u32, by: u64) {
+        self.count_to::<R>(n, by, u32::MAX);
+    }
+
+    /// The same for a counter that sticks at `max`.
+    pub(super) fn count_to<R: Register>(&self, n: u32, by: u64, max: u32) {
         let Some(word) = self.word(R::META.offset_of(n)).filter(|_| by > 0) else { return };
         let by = u32::try_from(by).unwrap_or(u32::MAX);
-        let add = |old: u32| Some(old.saturating_add(by));
+        let add = |old: u32| Some(old.saturating_add(by).min(max));
         let _always = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add);
     }
 

@@ -117,7 +117,9 @@ impl RxPath {
         }
         let len = frame.len();
         let tag = packet::vlan_tag(frame);
-        if len < SHORTEST || len > self.plan.longest + if tag.is_some() { 4 } else { 0 } {
+        if len < SHORTEST
+            || len > self.plan.longest + if tag.is_some() { self.plan.tag_room } else { 0 }
+        {
             return self.bad_length(shared, frame);
         }
         let Some(passed) = self.filter(frame, tag) else {
@@ -128,7 +130,10 @@ impl RxPath {
         };
         let parsed = packet::parse(frame);
         let target = self.choose(frame, &parsed);
-        let mut w1 = RxDesc::DD | RxDesc::EOP | checks(&parsed, self.plan.errors) | extra;
+        let mut w1 = RxDesc::DD
+            | RxDesc::EOP
+            | checks(&parsed, self.plan.errors) & !self.plan.unchecked
+            | extra;
         if passed.inexact {
             w1 |= PIF;
         }

@@ -35,8 +35,8 @@ impl QueueReg {
 }
 
 /// Distances of a queue's registers from the start of its block.
-const BASE: u32 = 0x00;
-const BASE_HIGH: u32 = 0x04;
+pub(super) const BASE: u32 = 0x00;
+pub(super) const BASE_HIGH: u32 = 0x04;
 pub(super) const LENGTH: u32 = 0x08;
 pub(super) const HEAD: u32 = 0x10;
 pub(super) const TAIL: u32 = 0x18;
@@ -186,13 +186,17 @@ pub(super) struct RxPlan {
     /// Receiving is enabled, and nothing holds the path still.
     pub(super) on: bool,
     pub(super) errors: ErrorBits,
+    /// Bits of checksum verdicts that are not given.
+    pub(super) unchecked: u64,
     pub(super) accept: FilterBits,
     pub(super) macs: Vec<[u8; 6]>,
     pub(super) multicast: Option<MulticastTable>,
     /// The VLAN filter table, when it is on.
     pub(super) vlans: Option<Vec<u32>>,
-    /// Longest frame without CRC and tag.
+    /// Longest frame without CRC.
     pub(super) longest: usize,
+    /// Bytes that a tagged frame may have on top of that.
+    pub(super) tag_room: usize,
     pub(super) rss: Option<Rss>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,
@@ -247,6 +251,8 @@ pub(super) struct Mac {
     pub(super) looped: bool,
     /// The driver has not asked for master disable.
     pub(super) master: bool,
+    /// The MAC takes notice of the link.
+    pub(super) linked: bool,
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.

@@ -15,8 +15,10 @@ use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
 use super::stats::Tally;
 use crate::port::MacAddr;
 
+mod igb;
 mod ixgbe;
 
+pub(super) use igb::{I82576, Phy};
 pub(super) use ixgbe::I82599;
 
 /// The chips there are a model of.
@@ -25,29 +27,26 @@ pub(super) use ixgbe::I82599;
 pub enum Model {
     /// 82599, 10 Gbit/s.
     I82599,
+    /// 82576, 1 Gbit/s.
+    I82576,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::I82599];
+    pub const ALL: [Self; 2] = [Self::I82599, Self::I82576];
 
     /// Its name in a spec string.
     pub fn name(self) -> &'static str {
         match self {
             Self::I82599 => "82599",
-        }
-    }
-
-    /// Its line rate in Mbit/s.
-    pub fn mbps(self) -> u32 {
-        match self {
-            Self::I82599 => 10_000,
+            Self::I82576 => "82576",
         }
     }
 
     pub(super) fn chip(self) -> &'static dyn Chip {
         match self {
             Self::I82599 => &I82599,
+            Self::I82576 => &I82576,
         }
     }
 }
@@ -57,8 +56,14 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// Its register table.
     fn map(&self) -> &'static Map;
 
+    /// PCI device id.
+    fn pci_id(&self) -> u16;
+
     /// The EEPROM of an adapter whose address is `mac`.
     fn eeprom(&self, mac: MacAddr) -> Eeprom;
+
+    /// Its line rate in Mbit/s.
+    fn mbps(&self) -> u32;
 
     /// Queues of each direction.
     fn queues(&self) -> u32;

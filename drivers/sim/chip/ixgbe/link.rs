@@ -9,13 +9,9 @@ pub(super) fn read_links(d: &Device, slow: &mut Slow) -> LINKS {
     let engine = d.engine();
     let disabled = d.regs.get::<AUTOC2>(0).has(AUTOC2::LINK_DISABLE);
     let up = engine.link_up() && !disabled;
-    let speed = engine.medium().speed_mbps();
+    let speed = engine.speed_mbps();
     drop(engine);
-    if slow.link.was_up && !up {
-        slow.link.lost = true;
-    }
-    slow.link.was_up = up;
-    let lost = std::mem::replace(&mut slow.link.lost, !up);
+    let held = slow.link.look(up);
     let code = match speed {
         10_000.. => 3,
         1_000.. => 2,
@@ -32,7 +28,7 @@ pub(super) fn read_links(d: &Device, slow: &mut Slow) -> LINKS {
                 .with(LINKS::MAC_RX_MODE, 3);
         }
     }
-    links = links.with(LINKS::LINK_STATUS, u32::from(up && !lost));
+    links = links.with(LINKS::LINK_STATUS, held.into());
     d.regs.set(0, links);
     links
 }

@@ -52,8 +52,17 @@ impl Chip for I82599 {
         })
     }
 
+    /// The 82599ES with an SFP+ cage.
+    fn pci_id(&self) -> u16 {
+        0x10fb
+    }
+
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
         eeprom(mac)
+    }
+
+    fn mbps(&self) -> u32 {
+        10_000
     }
 
     fn queues(&self) -> u32 {
@@ -111,6 +120,7 @@ impl Chip for I82599 {
         Mac {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
+            linked: true,
         }
     }
 
@@ -158,7 +168,7 @@ impl Chip for I82599 {
 
 /// The pointers to sections that the checksum covers: words 0x03 to 0x0E (analog, PCIe, link,
 /// core, MAC and CSR sections; datasheet 6.2).
-const POINTERS: std::ops::RangeInclusive<usize> = 0x03..=0x0E;
+const POINTERS: std::ops::Range<usize> = 0x03..0x0F;
 /// Link configuration words of LAN 0 and LAN 1: pointers to sections whose first word is their
 /// length.
 const CORE0: u16 = 0x100;

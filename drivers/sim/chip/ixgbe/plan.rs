@@ -46,6 +46,7 @@ pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) 
     RxPlan {
         on: regs.get::<RXCTRL>(0).has(RXCTRL::RXEN) && !held,
         errors: ERRORS,
+        unchecked: 0,
         accept: FilterBits {
             store_bad: fctrl.has(FCTRL::SBP),
             multicast: fctrl.has(FCTRL::MPE),
@@ -58,6 +59,7 @@ pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) 
             .then(|| MulticastTable::new(regs.all::<MTA>().collect(), mcst.get(MCSTCTRL::MO))),
         vlans: regs.get::<VLNCTRL>(0).has(VLNCTRL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
+        tag_room: 4,
         rss: rss(regs, old.rss),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),

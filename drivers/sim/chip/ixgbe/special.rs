@@ -34,6 +34,7 @@ pub(super) fn reset(d: &Device, slow: &mut Slow, ctrl: u32) {
 
 /// The link is being negotiated.
 fn train(d: &Device, slow: &mut Slow) {
+    d.engine().training = true;
     d.after(slow, TRAINING, LINKS::META.offset, 0, 0, Effect::Trained);
 }
 
@@ -70,11 +71,7 @@ pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> boo
     } else if is(EERD::META.offset) {
         d.write_eerd(slow, offset, value);
     } else if is(EEC::META.offset) {
-        // Only the bit-banged pins and the request are software's; a request is granted.
-        let own = 0x3f | EEC::REQ.mask();
-        let old = d.regs.get::<EEC>(0);
-        let new = EEC(old.raw() & !own | value & own);
-        d.regs.set(0, new.with(EEC::GNT, new.get(EEC::REQ)));
+        d.write_eeprom_control(offset, value);
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(AUTOC::META.offset) {
@@ -135,11 +132,8 @@ fn write_ctrl(d: &Device, slow: &mut Slow, ctrl: u32) {
 }
 
 fn write_autoc(d: &Device, slow: &mut Slow, autoc: AUTOC) {
-    let mut engine = d.engine();
     d.regs.set(0, autoc);
     if autoc.has(AUTOC::RESTART_AN) {
-        engine.training = true;
-        drop(engine);
         let restart = AUTOC::RESTART_AN.mask();
         d.after(slow, QUICK, AUTOC::META.offset, restart, 0, Effect::None);
         train(d, slow);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rig::{Rig, udp};
 use crate::drivers::igb::regs::{
     CTRL, EECD, EEMNGCTL, EERD, EICR, EICS, EIMC, EIMS, GPIE, IAM, ICR, ICS, IMC, IMS, MDIC, RAH,
-    RAL, RAL_ALIAS, RDT_ALIAS, RXDCTL, STATUS, SWSM, TDT, TXDCTL,
+    RAL, RAL_ALIAS, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDT, TXDCTL,
 };
 use crate::drivers::sim::{Drive, Model, Rule, SimBar, SimConfig, SimNic};
 use crate::mmio::{Bar, Register};
@@ -231,6 +231,11 @@ fn the_lawyer_objects() {
     RDT_ALIAS(5).write_at(&bar, 3);
     TDT(5).write_at(&bar, 15);
     RXDCTL(1 << 25).write_at(&bar, 1);
+    EERD(1).write(&bar);
+    MDIC(0).write(&bar);
+    SW_FW_SYNC(1).write(&bar);
+    TCTL(TCTL::TXEN.mask()).write(&bar);
+    TCTL(0).write(&bar);
     let found = nic.violations();
     for (rule, name) in [
         (Rule::TailBeforeReceive, "RDT"),
@@ -238,6 +243,10 @@ fn the_lawyer_objects() {
         (Rule::TailBeforeEnable, "TDT"),
         (Rule::TailBeyondRing, "TDT"),
         (Rule::EnabledWithoutRing, "RXDCTL"),
+        (Rule::NotOwned, "EERD"),
+        (Rule::NotOwned, "MDIC"),
+        (Rule::NotOwned, "SW_FW_SYNC"),
+        (Rule::PathOffBeforeQueues, "TCTL"),
     ] {
         assert!(found.iter().any(|v| (v.rule, v.name) == (rule, name)), "{rule:?}: {found:?}");
     }

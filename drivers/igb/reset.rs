@@ -1,6 +1,8 @@
 //! Bringing whatever runs to a halt, and the function's reset (4.2.1.6, 4.3.1, 4.5.3, 4.5.9,
 //! 5.2.3.3).
 
+use std::iter::once;
+
 use super::ids::Family;
 use super::irq;
 use super::regs::later::EEMNGCTL_I21X;
@@ -104,6 +106,10 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
             r.with(GCR::CMPL_TMOUT, time).with(GCR::CMPL_TMOUT_RESEND, 0)
         });
     }
+    // 7. Queue 0 is enabled by every reset (8.10.10, 8.12). Its ring may be programmed when ENABLE
+    //    has read back as zero, not when that was asked for.
+    disable_queues::<RXDCTL, B>(bar, once(RXDCTL::META.offset), RXDCTL::ENABLE.mask())?;
+    disable_queues::<TXDCTL, B>(bar, once(TXDCTL::META.offset), TXDCTL::ENABLE.mask())?;
     check_alive(bar)
 }
 

@@ -40,7 +40,8 @@ fn an_i210_lives_without_flash() {
     drop(nic.start(&config(), &pool()).unwrap());
     // Its PHY has pages, and the registers that are wanted are on the first.
     let writes = bar.state().model.phy_writes.clone();
-    assert_eq!(writes, [(22, 0), (0, 0x1340)]);
+    assert_eq!(writes[0], (22, 0));
+    assert_eq!(writes[1..], OFFER);
     assert_eq!(open_as(&bar, 0x1539).unwrap().info().max_tx_queues, 2);
     // With flash, its checksum counts.
     bar.model(|m| (m.no_flash, m.bad_nvm) = (false, true));

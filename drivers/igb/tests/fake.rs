@@ -135,8 +135,13 @@ impl Chip82576 {
             }
             return mdic;
         }
-        // Powered down, as the last driver left it.
-        let value = if register == 0 { 0x1940 } else { 0x7949 };
+        // As the last driver left it: powered down, and offering 10 Mb/s only.
+        let value = match register {
+            0 => 0x1940,
+            4 => 0x0c61,
+            9 => 0,
+            _ => 0x7949,
+        };
         mdic.with(MDIC::DATA, value)
     }
 }

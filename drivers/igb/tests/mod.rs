@@ -39,6 +39,9 @@ fn started(bar: &Fake) -> (Igb<Fake>, Queues) {
     (nic, queues)
 }
 
+/// What the PHY is told: abilities to 100 Mb/s, 1000 Mb/s full duplex, negotiate.
+const OFFER: [(u32, u32); 3] = [(4, 0x0de1), (9, 0x0200), (0, 0x1340)];
+
 #[test]
 fn opening_halts_what_ran_then_resets_and_reads_the_address() {
     let bar = Fake::new();
@@ -78,8 +81,6 @@ fn starting_keeps_the_datasheets_order() {
     let log = &log[sets::<CTRL>(&log, 0, CTRL::RST)..];
     for n in 0..2 {
         ascending(&[
-            ("driver at work", sets::<CTRL_EXT>(log, 0, CTRL_EXT::DRV_LOAD)),
-            ("negotiation", when::<MDIC>(log, 0, |r| r.get(MDIC::OP) == 1)),
             // Queue 0 is on after a reset, and its base may not change while it is.
             ("queue off", when::<RXDCTL>(log, n, |r| !r.has(RXDCTL::ENABLE))),
             ("ring address", when::<RDBAH>(log, n, |r| r.raw() == 0x77)),
@@ -99,8 +100,13 @@ fn starting_keeps_the_datasheets_order() {
             ("queue on", sets::<TXDCTL>(log, n, TXDCTL::ENABLE)),
         ]);
     }
-    // The PHY was powered up and told to negotiate, under its semaphore.
-    assert_eq!(bar.state().model.phy_writes, [(0, 0x1340)]);
+    ascending(&[
+        ("driver at work", sets::<CTRL_EXT>(log, 0, CTRL_EXT::DRV_LOAD)),
+        ("negotiation", when::<MDIC>(log, 0, |r| r.get(MDIC::OP) == 1)),
+        ("bus master on", bus(log, true)),
+    ]);
+    // The PHY was told to offer everything, powered up and told to negotiate, under its semaphore.
+    assert_eq!(bar.state().model.phy_writes, OFFER);
     assert_eq!(bar.state().model.unguarded, 0);
     assert_eq!(bar.peek::<SW_FW_SYNC>(0).raw(), 0);
 }

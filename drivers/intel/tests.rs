@@ -19,6 +19,9 @@ impl Flavor for Flavor82599 {
     const UDP_ERROR_UNRELIABLE: bool = true;
 }
 
+pub(crate) mod fake;
+pub(crate) mod golden;
+pub(crate) mod lives;
 mod ordering;
 mod random;
 

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use super::bar::SimBar;
+use super::chip::Model;
 use super::device::Device;
 use super::drive::Drive;
 use super::engine::Way;
 use super::nic::SimNic;
 use super::stats::Truth;
+use crate::drivers::igb::Igb;
 use crate::drivers::ixgbe::Ixgbe;
 use crate::error::{Error, Result};
 use crate::pool::{Batch, Mempool, PoolCache};
@@ -17,14 +18,13 @@ use crate::port::{
     RegValue, RxInterrupt, RxQueue, RxQueueStats, TxQueue, TxQueueStats,
 };
 
-/// PCI ids of the 82599ES with an SFP+ cage.
+/// Intel.
 const VENDOR: u16 = 0x8086;
-const DEVICE: u16 = 0x10fb;
 
 /// The port of a software NIC.
 #[derive(Debug)]
 struct SimPort {
-    inner: Ixgbe<SimBar>,
+    inner: Box<dyn Control>,
     nic: SimNic,
     /// Frames filtered before the last start.
     filtered: u64,
@@ -37,7 +37,12 @@ impl SimNic {
     /// What the driver's own open meets.
     pub fn open_port(&self) -> Result<Port> {
         let host = Box::new(self.host());
-        let inner = Ixgbe::open(self.bar(), host, self.iommu(), VENDOR, DEVICE)?;
+        let id = self.device().chip.pci_id();
+        let (bar, dma) = (self.bar(), self.iommu());
+        let inner: Box<dyn Control> = match self.device().model {
+            Model::I82599 => Box::new(Ixgbe::open(bar, host, dma, VENDOR, id)?),
+            Model::I82576 => Box::new(Igb::open(bar, host, dma, VENDOR, id)?),
+        };
         Ok(Port::from_control(Box::new(SimPort { inner, nic: self.clone(), filtered: 0 })))
     }
 }

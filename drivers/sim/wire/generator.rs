@@ -5,10 +5,10 @@
 //!
 //! - `size`: bytes of each frame without FCS.
 //! - `count`: how many frames; without end by default.
-//! - `rate`: frames a second, such as `1000`, `500k` or `1.5m`, or `line` for what 10 Gb/s
-//!   Ethernet carries. Frames that come due while the NIC takes none wait in a FIFO of 512 KiB, as
-//!   in an 82599; beyond that they are lost and counted as missed, or with flow control not sent.
-//!   By default frames come as fast as they are taken.
+//! - `rate`: frames a second, such as `1000`, `500k` or `1.5m`, or `line` for what Ethernet
+//!   carries at the NIC's rate (10 or 1 Gb/s). Frames that come due while the NIC takes none wait
+//!   in a FIFO of 512 KiB, as in an 82599; beyond that they are lost and counted as missed, or with
+//!   flow control not sent. By default frames come as fast as they are taken.
 //! - `seq`: whether frames carry a stamp with a sequence number, the same as pktgen's, so that
 //!   either can check what the other sent.
 //! - `flows`: how many UDP source ports the frames take turns with, to reach all RSS queues.
@@ -83,7 +83,7 @@ fn build(options: &Options, ctx: &WireContext<'_>) -> Result<Generator> {
         return Err(Error::config("size", size, allowed));
     }
     let count = options.get("count").map(|_| options.number("count", 0)).transpose()?;
-    let pace = options.get("rate").map(|rate| Pace::parse(rate, size)).transpose()?;
+    let pace = options.get("rate").map(|rate| Pace::parse(rate, size, ctx.mbps)).transpose()?;
     let flows = options.number("flows", 1)?;
     if !(1..=MAX_FLOWS).contains(&flows) {
         return Err(Error::config("flows", flows, format!("1 to {MAX_FLOWS}")));
@@ -227,10 +227,10 @@ struct Pace {
 }
 
 impl Pace {
-    fn parse(rate: &str, size: u64) -> Result<Self> {
+    fn parse(rate: &str, size: u64, mbps: u32) -> Result<Self> {
         let (frames, nanos) = if rate == "line" {
-            // 10 bits a nanosecond.
-            (10, 8 * (size + OVERHEAD))
+            // Mbit/s are bits a microsecond.
+            (u64::from(mbps), 8 * (size + OVERHEAD) * 1000)
         } else {
             let bad = || {
                 let allowed = "frames a second up to 1e9 such as 1000, 500k or 1.5m, or line";

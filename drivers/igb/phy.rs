@@ -25,6 +25,12 @@ const BMCR_RESET: u16 = 1 << 15;
 const BMSR: u32 = 1;
 const BMSR_LINK: u16 = 1 << 2;
 const BMSR_NEGOTIATED: u16 = 1 << 5;
+/// What is offered up to 100 Mb/s: each speed, half and full duplex.
+const ANAR: u32 = 4;
+const ANAR_ALL: u16 = 0x01e0;
+/// What is offered at 1000 Mb/s: full duplex.
+const CTRL_1000T: u32 = 9;
+const CTRL_1000T_FULL: u16 = 1 << 9;
 /// Page select of the I210's PHY.
 const I21X_PAGE: u32 = 22;
 
@@ -47,6 +53,14 @@ pub(super) fn negotiate<B: Bar>(bar: &B, family: Family) -> Result<()> {
     let ready = control & (off | BMCR_NEGOTIATE) == BMCR_NEGOTIATE;
     if up && ready {
         return Ok(());
+    }
+    // The last driver may have been told to offer less, and no reset of ours reaches the PHY.
+    for (register, all) in [(ANAR, ANAR_ALL), (CTRL_1000T, CTRL_1000T_FULL)] {
+        if let Some(offer) = read(bar, register)?
+            && offer & all != all
+        {
+            write(bar, register, offer | all)?;
+        }
     }
     let control = control & !(off | BMCR_RESET) | BMCR_NEGOTIATE | BMCR_RESTART;
     write(bar, BMCR, control)

@@ -17,7 +17,7 @@ mod rx;
 mod tx;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use control::{Accept, Halt, IntelPort, Silicon};
 pub use counters::Counters;

@@ -170,6 +170,16 @@ impl Sleeper {
         Ok(())
     }
 
+    /// Whether the next empty poll will be slept through, unless something is due: the moment to
+    /// flush what was buffered.
+    pub fn sleeps_next(&self) -> bool {
+        self.empty >= self.config.after && (self.armed || self.naps_next())
+    }
+
+    fn naps_next(&self) -> bool {
+        self.deaf || self.interrupts.is_empty() || self.napped < self.config.naps
+    }
+
     /// How it slept so far.
     pub fn stats(&self) -> SleepStats {
         self.stats
@@ -209,7 +219,7 @@ impl Sleeper {
             arch::pause();
             return Ok(());
         }
-        if self.deaf || self.interrupts.is_empty() || self.napped < self.config.naps {
+        if self.naps_next() {
             self.napped = self.napped.saturating_add(1);
             return self.nap(limit);
         }

@@ -1,5 +1,6 @@
 //! What knows a chip.
 
+pub mod igb;
 pub mod intel;
 pub mod ixgbe;
 pub mod sim;

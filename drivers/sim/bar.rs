@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::device::Device;
 use super::drive::Drive;
-use super::regs::RegFile;
 use super::trace::Event;
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Doorbell};
@@ -35,7 +34,7 @@ impl Bar for SimBar {
     }
 
     fn doorbell(&self, offset: u32) -> SimDoorbell {
-        SimDoorbell { device: self.0.clone(), offset: RegFile::home(offset) }
+        SimDoorbell { device: self.0.clone(), offset: self.0.regs.map.home(offset) }
     }
 
     fn now(&self) -> Duration {

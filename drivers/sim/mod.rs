@@ -43,20 +43,21 @@
 #![forbid(unsafe_code)]
 
 mod bar;
+mod chip;
+mod common;
 mod device;
 mod drive;
 mod eeprom;
 mod engine;
 mod fault;
 mod iommu;
+mod later;
 mod lawyer;
-mod link;
 mod nic;
 mod offload;
 mod packet;
 mod port;
 mod regs;
-mod reset;
 mod rss;
 mod rx;
 mod setup;
@@ -70,6 +71,7 @@ pub mod wire;
 mod tests;
 
 pub use bar::{SimBar, SimDoorbell, SimHost};
+pub use chip::Model;
 pub use drive::Drive;
 pub use fault::{Fault, FaultKind, FaultPlan, Inject, QueueId};
 pub use iommu::SimIommu;

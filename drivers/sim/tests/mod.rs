@@ -3,5 +3,7 @@
 
 mod receive;
 mod registers;
+mod registers_82576;
 mod rig;
+mod traffic_82576;
 mod transmit;

@@ -66,7 +66,7 @@ impl Device {
 }
 
 /// Longest and shortest sleep between two calls of a NIC that moves only when it is called.
-const NAPS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
+const NAPS: (Duration, Duration) = (Duration::from_micros(10), Duration::from_millis(1));
 
 /// The line as its waiter sees it.
 pub(super) struct SimLine {

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::igb::regs::{
-    self, CTRL, EERD, ICR, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+    self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -119,6 +119,14 @@ impl Chip for I82576 {
 
     fn link_changed(&self, regs: &RegFile) {
         regs.change(ICR::META.offset, 0, ICR::LSC.mask());
+    }
+
+    fn received(&self, regs: &RegFile, queues: u128) {
+        causes::received(regs, queues);
+    }
+
+    fn asserts(&self, regs: &RegFile) -> bool {
+        regs.get::<ICR>(0).raw() & regs.get::<IMS>(0).raw() & !ICR::INTA.mask() != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use barewire::drivers::sim::{Drive, SimConfig, SimNic};
 use barewire::poll::{self, Idle, SleepConfig, Sleeper, Woken, Worker};
 use barewire::pool::PoolConfig;
-use barewire::port::{Port, PortConfig, RxInterrupt, RxQueue};
-use barewire::{Batch, Error, Mempool, PoolCache};
+use barewire::port::{
+    Control, LinkStatus, MacAddr, Port, PortConfig, PortInfo, PortStats, Queues, RegValue,
+    RxInterrupt, RxQueue,
+};
+use barewire::{Batch, Error, Mempool, PoolCache, Result};
 
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -274,6 +277,88 @@ fn one_worker_sleeps_on_two_ports() {
         .unwrap();
         assert_eq!(stats.packets, 20);
         assert!(stats.sleep.by_interrupt >= 10 && start.elapsed() < LONG, "{drive:?}: {stats:?}");
+    }
+}
+
+/// A port as hardware without a usable interrupt shows itself.
+#[derive(Debug)]
+struct Mute(Port);
+
+impl Control for Mute {
+    fn info(&self) -> &PortInfo {
+        self.0.info()
+    }
+    fn mac(&self) -> MacAddr {
+        self.0.mac()
+    }
+    fn set_mac(&mut self, mac: MacAddr) -> Result<()> {
+        self.0.set_mac(mac)
+    }
+    fn start(&mut self, cfg: &PortConfig, pool: &Mempool) -> Result<Queues> {
+        self.0.start(cfg, pool)
+    }
+    fn attach(&mut self, pool: &Mempool) -> Result<()> {
+        self.0.attach(pool)
+    }
+    fn stop(&mut self) -> Result<()> {
+        self.0.stop()
+    }
+    fn interrupt(&mut self) -> Result<RxInterrupt> {
+        Err(Error::NoInterrupt { addr: "0000:03:00.0".to_owned(), why: "a test".to_owned() })
+    }
+    fn link(&mut self) -> Result<LinkStatus> {
+        self.0.link()
+    }
+    fn set_promiscuous(&mut self, on: bool) -> Result<()> {
+        self.0.set_promiscuous(on)
+    }
+    fn set_allmulticast(&mut self, on: bool) -> Result<()> {
+        self.0.set_allmulticast(on)
+    }
+    fn stats(&mut self) -> Result<PortStats> {
+        self.0.stats()
+    }
+    fn registers(&self) -> Vec<RegValue> {
+        self.0.registers()
+    }
+}
+
+#[test]
+fn a_port_without_an_interrupt_is_polled_between_naps() {
+    for drive in [Drive::Thread, Drive::Inline] {
+        let (mut a, mut b) = (Rig::new(drive), Rig::new(drive));
+        let nap = Duration::from_micros(500);
+        let sleep = SleepConfig { after: 10, nap, timeout: LONG, ..SleepConfig::default() };
+        let mut sleeper = Sleeper::new(sleep);
+        sleeper.listen_to(&mut a.port).unwrap();
+        let mut mute = Port::from_control(Box::new(Mute(b.port)));
+        sleeper.listen_to(&mut mute).unwrap();
+        let nics = [a.nic.clone(), b.nic.clone()];
+        let received = AtomicU32::new(0);
+        let start = Instant::now();
+        thread::scope(|s| {
+            s.spawn(|| {
+                for n in 0..20u32 {
+                    thread::sleep(Duration::from_millis(5));
+                    nics[n as usize % 2].inject_frame(&FRAME);
+                    while received.load(Ordering::Relaxed) <= n {
+                        thread::yield_now();
+                    }
+                }
+            });
+            while received.load(Ordering::Relaxed) < 20 {
+                let mut n = a.poll();
+                n += b.rx.rx_burst(&mut b.cache, &mut b.batch);
+                b.cache.free_batch(&mut b.batch);
+                received.fetch_add(n as u32, Ordering::Relaxed);
+                sleeper.polled(n).unwrap();
+            }
+        });
+        let stats = sleeper.stats();
+        assert!(start.elapsed() < LONG, "{drive:?}");
+        assert!(stats.naps > 20 && stats.asleep >= 20 * Duration::from_micros(10), "{stats:?}");
+        // The other port's interrupt alone would leave this one waiting.
+        assert_eq!(stats.sleeps, 0, "{drive:?}: {stats:?}");
     }
 }
 

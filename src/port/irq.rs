@@ -142,30 +142,32 @@ impl RxInterrupt {
     /// [`Error::State`] after a stop, [`Error::Gone`] when the device is not ours any more.
     pub fn arm(&mut self) -> Result<()> {
         self.while_open(|line, causes| {
-            // 1. What is raised already would be no news.
-            causes.take();
-            // 2. The line, while no cause can reach it: opening it is no interrupt by itself.
-            line.unmask()?;
-            // 3. Events of the past, one that the line had kept included.
+            // 1. Events of the past. Also tells whether the device is still ours to touch.
             line.take()?;
+            // 2. What is raised already would be no news.
+            causes.take();
+            // 3. The line, while no cause can reach it: opening it is no interrupt by itself.
+            line.unmask()?;
             // 4. From here on a packet wakes.
             causes.unmask();
-            // 5. What was raised since step 1 might be no news either. Its packet is in the ring,
+            // 5. What was raised since step 2 might be no news either. Its packet is in the ring,
             //    for the caller's second look.
             causes.take();
             Ok(())
         })
     }
 
-    /// Masks the interrupt and forgets what it raised. Says whether anything had come.
+    /// Masks the interrupt and forgets what it raised. Says whether anything had come. What comes
+    /// at the same time may leave the file readable until it is armed again.
     ///
     /// # Errors
     /// As [`arm`](Self::arm).
     pub fn disarm(&mut self) -> Result<bool> {
         self.while_open(|line, causes| {
+            // First: of a device that is gone, the registers are not ours to touch.
+            let came = line.take()?;
             causes.mask();
-            let raised = causes.take() != 0;
-            Ok(line.take()? || raised)
+            Ok(causes.take() != 0 || came)
         })
     }
 
@@ -204,8 +206,9 @@ impl AsRawFd for RxInterrupt {
 
 impl Drop for RxInterrupt {
     fn drop(&mut self) {
-        // After a stop there is nothing left to mask.
-        let _stopped = self.life.while_open(|| self.causes.mask());
+        // After a stop there is nothing left to mask, and nothing may be touched of a device that
+        // is gone.
+        let _stopped = self.life.while_open(|| self.line.take().map(|_| self.causes.mask()));
         self.life.release_interrupt();
     }
 }

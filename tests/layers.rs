@@ -39,6 +39,21 @@ fn lines_with(under: &str, word: &str, except: &[&str]) -> Vec<String> {
 
 const NONE: Vec<String> = Vec::new();
 
+/// What the model may know of a family: its registers.
+#[test]
+fn the_model_knows_tables_and_no_driver() {
+    for family in ["ixgbe", "igb"] {
+        let all = format!("drivers::{family}::");
+        let tables = format!("drivers::{family}::regs");
+        // port.rs opens the driver on the model.
+        let hits: Vec<_> = lines_with("drivers/sim", &all, &["port.rs"])
+            .into_iter()
+            .filter(|l| !l.contains(&tables))
+            .collect();
+        assert_eq!(hits, NONE);
+    }
+}
+
 #[test]
 fn the_core_names_no_driver() {
     // lib.rs mounts the drivers; Port::open is the one door to them.
@@ -48,7 +63,7 @@ fn the_core_names_no_driver() {
 
 #[test]
 fn drivers_name_no_model() {
-    for family in ["drivers/intel", "drivers/ixgbe"] {
+    for family in ["drivers/intel", "drivers/ixgbe", "drivers/igb"] {
         let hits: Vec<_> =
             lines_with(family, "sim::", &[]).into_iter().filter(|l| !l.contains("tests")).collect();
         assert_eq!(hits, NONE);
@@ -57,7 +72,7 @@ fn drivers_name_no_model() {
 
 #[test]
 fn drivers_and_the_model_hold_no_unsafe_code() {
-    for folder in ["drivers/ixgbe", "drivers/sim"] {
+    for folder in ["drivers/ixgbe", "drivers/igb", "drivers/sim"] {
         let text =
             fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("mod.rs"))
                 .expect("mod.rs");

@@ -4,12 +4,21 @@
 //! Two owners would show at once: in the owner words (a fault `NotLent`, or a debug assertion), or
 //! as bytes that change under a packet.
 
+mod kit;
+
 use std::collections::VecDeque;
 
-use barewire::drivers::sim::{Drive, FaultPlan, Inject, SimConfig, SimNic};
+use barewire::drivers::sim::{Drive, FaultPlan, Inject, Model, SimConfig, SimNic};
 use barewire::pool::PoolConfig;
 use barewire::port::{Port, PortConfig, Queues};
 use barewire::{Batch, Error, Mbuf, Mempool, PoolCache};
+use kit::on_both;
+
+on_both! {
+    no_buffer_is_lost_or_owned_twice,
+    packets_of_a_queue_stay_in_order,
+    a_seed_means_the_same_run,
+}
 
 /// Runs of one test.
 const RUNS: u64 = if cfg!(debug_assertions) { 300 } else { 10_000 };
@@ -68,7 +77,7 @@ struct App {
 }
 
 impl App {
-    fn new(seed: u64, pool: Mempool) -> Self {
+    fn new(chip: Model, seed: u64, pool: Mempool) -> Self {
         let mut dice = Dice(seed);
         let mut faults = FaultPlan::default();
         for inject in Inject::all() {
@@ -80,6 +89,7 @@ impl App {
         }
         let lies = [Inject::Length, Inject::NoEop].iter().any(|i| faults.has(*i));
         let nic = SimNic::new(&SimConfig {
+            chip,
             wire: "loopback".to_owned(),
             drive: Drive::Step,
             seed,
@@ -216,13 +226,12 @@ fn audit(pool: &Mempool, seed: u64) {
     assert!(cache.alloc().is_none(), "seed {seed}: a buffer too many");
 }
 
-#[test]
-fn no_buffer_is_lost_or_owned_twice() {
+fn no_buffer_is_lost_or_owned_twice(chip: Model) {
     // One pool for all: what one run loses, the next ones miss.
     let pool = Mempool::new(&PoolConfig { count: 600, ..PoolConfig::default() }).expect("a pool");
     let mut gone = 0;
     for seed in 0..RUNS {
-        let mut app = App::new(seed, pool.clone());
+        let mut app = App::new(chip, seed, pool.clone());
         match app.run(seed) {
             Ok(()) => {}
             Err(Error::Gone { .. }) => gone += 1,
@@ -235,14 +244,14 @@ fn no_buffer_is_lost_or_owned_twice() {
     assert!(gone > 0 && gone < RUNS / 4, "{gone} of {RUNS} runs ended with the card pulled");
 }
 
-#[test]
-fn packets_of_a_queue_stay_in_order() {
+fn packets_of_a_queue_stay_in_order(chip: Model) {
     for seed in 0..RUNS / 10 {
         let mut dice = Dice(seed);
         let pool =
             Mempool::new(&PoolConfig { count: 600, ..PoolConfig::default() }).expect("a pool");
-        let mut app = App::new(0, pool);
+        let mut app = App::new(chip, 0, pool);
         app.nic = SimNic::new(&SimConfig {
+            chip,
             wire: "loopback".to_owned(),
             drive: Drive::Step,
             seed,
@@ -271,12 +280,11 @@ fn packets_of_a_queue_stay_in_order() {
     }
 }
 
-#[test]
-fn a_seed_means_the_same_run() {
+fn a_seed_means_the_same_run(chip: Model) {
     let record = |seed| {
         let pool =
             Mempool::new(&PoolConfig { count: 600, ..PoolConfig::default() }).expect("a pool");
-        let mut app = App::new(seed, pool);
+        let mut app = App::new(chip, seed, pool);
         let end = app.run(seed).map_err(|e| std::mem::discriminant(&e));
         (app.nic.truth(), app.nic.faults(), app.sent, end)
     };

@@ -1,4 +1,6 @@
-//! The driver and the software 82599 on every kind of wire, end to end.
+//! The drivers and the software NICs on every kind of wire, end to end.
+
+mod kit;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,26 +8,23 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use barewire::drivers::sim::{Drive, SimConfig, SimNic};
+use barewire::drivers::sim::{Model, SimNic};
 use barewire::pcap::{Reader, Writer};
-use barewire::pool::PoolConfig;
 use barewire::port::{FlowControl, Port, PortConfig, Queues};
 use barewire::{Batch, Mempool, PoolCache};
+use kit::{on_both, pool};
 
-fn stepped(wire: &str) -> (SimNic, Port) {
-    let config = SimConfig {
-        wire: wire.to_owned(),
-        drive: Drive::Step,
-        lawyer: true,
-        ..SimConfig::default()
-    };
-    let nic = SimNic::new(&config).expect("a software NIC");
-    let port = nic.open_port().expect("open");
-    (nic, port)
+on_both! {
+    a_slow_receiver_without_flow_control_misses_frames_and_counts_them,
+    flow_control_holds_the_sender_back_and_nothing_is_missed,
+    a_capture_goes_through_a_nic_and_comes_out_the_same,
+    a_generator_reaches_every_queue_with_every_frame,
 }
 
-fn pool(count: u32) -> Mempool {
-    Mempool::new(&PoolConfig { count, ..PoolConfig::default() }).expect("a pool")
+fn stepped(chip: Model, wire: &str) -> (SimNic, Port) {
+    let nic = kit::nic(chip, wire, |_| {});
+    let port = nic.open_port().expect("open");
+    (nic, port)
 }
 
 fn frame(n: u32, length: usize) -> Vec<u8> {
@@ -58,9 +57,9 @@ const FRAMES: u32 = 2_000;
 
 /// Sends [`FRAMES`] over a cable to a receiver that runs far too seldom. Returns the numbers that
 /// arrived.
-fn overrun(name: &str, flow_control: FlowControl) -> (Vec<u32>, Port, Port) {
-    let wire = format!("cable:{name},fifo=65536");
-    let ((nic_a, mut a), (nic_b, mut b)) = (stepped(&wire), stepped(&wire));
+fn overrun(chip: Model, name: &str, flow_control: FlowControl) -> (Vec<u32>, Port, Port) {
+    let wire = format!("cable:{name}-{},fifo=65536", chip.name());
+    let ((nic_a, mut a), (nic_b, mut b)) = (stepped(chip, &wire), stepped(chip, &wire));
     let cfg = PortConfig { flow_control, ..patient() };
     let pool = pool(4096);
     let mut qb = b.start(&cfg, &pool).expect("start");
@@ -94,9 +93,8 @@ fn overrun(name: &str, flow_control: FlowControl) -> (Vec<u32>, Port, Port) {
     (came, a, b)
 }
 
-#[test]
-fn a_slow_receiver_without_flow_control_misses_frames_and_counts_them() {
-    let (came, mut a, mut b) = overrun("overrun", FlowControl::Off);
+fn a_slow_receiver_without_flow_control_misses_frames_and_counts_them(chip: Model) {
+    let (came, mut a, mut b) = overrun(chip, "overrun", FlowControl::Off);
     let (sent, received) = (a.stats().expect("stats"), b.stats().expect("stats"));
     assert_eq!(sent.tx_packets, u64::from(FRAMES));
     assert!(received.rx_missed > 0, "nothing was missed, so this tests nothing");
@@ -105,9 +103,8 @@ fn a_slow_receiver_without_flow_control_misses_frames_and_counts_them() {
     assert_eq!((sent.pause_rx, received.pause_tx), (0, 0));
 }
 
-#[test]
-fn flow_control_holds_the_sender_back_and_nothing_is_missed() {
-    let (came, mut a, mut b) = overrun("pause", FlowControl::Full);
+fn flow_control_holds_the_sender_back_and_nothing_is_missed(chip: Model) {
+    let (came, mut a, mut b) = overrun(chip, "pause", FlowControl::Full);
     let (sent, received) = (a.stats().expect("stats"), b.stats().expect("stats"));
     assert_eq!(received.rx_missed, 0);
     assert!(came == (0..FRAMES).collect::<Vec<_>>(), "{} came", came.len());
@@ -185,8 +182,7 @@ fn reflect(nic: &SimNic, q: &mut Queues, pool: &Mempool) -> usize {
     seen
 }
 
-#[test]
-fn a_capture_goes_through_a_nic_and_comes_out_the_same() {
+fn a_capture_goes_through_a_nic_and_comes_out_the_same(chip: Model) {
     let dir = tempfile::tempdir().expect("a directory");
     let (input, output) = (dir.path().join("in.pcap"), dir.path().join("out.pcap"));
     let mut writer = Writer::create(&input, 65_535).expect("create");
@@ -197,7 +193,7 @@ fn a_capture_goes_through_a_nic_and_comes_out_the_same() {
     writer.finish().expect("finish");
     for pace in ["max", "recorded"] {
         let wire = format!("pcap:in={},out={},pace={pace}", input.display(), output.display());
-        let (nic, mut port) = stepped(&wire);
+        let (nic, mut port) = stepped(chip, &wire);
         let pool = pool(2048);
         let mut q = port.start(&patient(), &pool).expect("start");
         assert_eq!(reflect(&nic, &mut q, &pool), frames.len(), "{pace}");
@@ -219,7 +215,7 @@ fn a_damaged_capture_becomes_a_fault_of_the_nic() {
     writer.finish().expect("finish");
     let bytes = std::fs::read(&path).expect("read");
     std::fs::write(&path, &bytes[..bytes.len() - 10]).expect("write");
-    let (nic, mut port) = stepped(&format!("pcap:in={}", path.display()));
+    let (nic, mut port) = stepped(Model::I82599, &format!("pcap:in={}", path.display()));
     let pool = pool(2048);
     let mut q = port.start(&PortConfig::default(), &pool).expect("start");
     assert_eq!(reflect(&nic, &mut q, &pool), 2);
@@ -227,9 +223,8 @@ fn a_damaged_capture_becomes_a_fault_of_the_nic() {
     assert!(faults.len() == 1 && faults[0].contains("at byte 256"), "{faults:?}");
 }
 
-#[test]
-fn a_generator_reaches_every_queue_with_every_frame() {
-    let (nic, mut port) = stepped("gen:count=5000,flows=64,size=128");
+fn a_generator_reaches_every_queue_with_every_frame(chip: Model) {
+    let (nic, mut port) = stepped(chip, "gen:count=5000,flows=64,size=128");
     let cfg = PortConfig { rx_queues: 4, tx_queues: 4, ..PortConfig::default() };
     let pool = pool(8192);
     let mut q = port.start(&cfg, &pool).expect("start");
@@ -337,13 +332,15 @@ fn tcp_client_inside() {
     assert_eq!(answer, "same");
 }
 
-/// Two kernels' TCP, each behind a tap and a software 82599, with this process forwarding between
+/// Two kernels' TCP, each behind a tap and a software NIC, one of each kind, with this process forwarding between
 /// the two NICs: nothing arrives unless checksums, lengths and order are right.
 #[test]
 fn tcp_between_two_namespaces_is_forwarded_unharmed() {
     let Some(spaces) = Namespaces::new() else { return };
-    let open =
-        |side: usize| Port::open(&format!("sim:82599?wire=tap:bw0@{},up=on", spaces.0[side]));
+    let open = |side: usize| {
+        let (chip, space) = (["82599", "82576"][side], &spaces.0[side]);
+        Port::open(&format!("sim:{chip}?wire=tap:bw0@{space},up=on"))
+    };
     let Ok(mut a) = open(0) else { return };
     let mut b = open(1).expect("the second as the first");
     for (name, address) in spaces.0.iter().zip(["10.77.0.1/24", "10.77.0.2/24"]) {

@@ -19,9 +19,11 @@ pub struct Counters {
 /// What one look at the counters brought.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sums {
-    /// Good frames that reached a queue.
+    /// Good frames that the MAC passed on to a queue.
     pub(crate) rx_packets: u64,
-    /// Their bytes without CRC.
+    /// Of those, what a queue without descriptors then dropped, where the counter above has it in.
+    pub(crate) rx_dropped_later: u64,
+    /// Bytes of good frames without CRC.
     pub(crate) rx_bytes: u64,
     /// As in [`PortStats`].
     pub(crate) rx_crc_errors: u64,
@@ -82,7 +84,8 @@ impl Counters {
         u64::from(upper) << 32 | u64::from(low)
     }
 
-    fn note(&mut self, stuck: bool, name: &'static str) {
+    /// Remembers that a counter reached its maximum.
+    pub(crate) fn note(&mut self, stuck: bool, name: &'static str) {
         if stuck && !self.saturated.contains(&name) {
             self.saturated.push(name);
         }
@@ -92,7 +95,8 @@ impl Counters {
     pub(crate) fn report(&self) -> PortStats {
         let s = &self.sum;
         PortStats {
-            rx_packets: s.rx_packets,
+            // Subtracted from the sums: a frame may be counted before one look and dropped after.
+            rx_packets: s.rx_packets.saturating_sub(s.rx_dropped_later),
             rx_bytes: s.rx_bytes,
             // A sum that was cut short by saturation must not wrap below zero.
             tx_packets: s.tx_packets.saturating_sub(s.pause_tx),
@@ -113,6 +117,7 @@ impl Counters {
 impl Sums {
     fn add(&mut self, d: &Self) {
         self.rx_packets += d.rx_packets;
+        self.rx_dropped_later += d.rx_dropped_later;
         self.rx_bytes += d.rx_bytes;
         self.rx_crc_errors += d.rx_crc_errors;
         self.rx_length_errors += d.rx_length_errors;

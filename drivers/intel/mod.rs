@@ -12,11 +12,12 @@ pub(crate) mod access;
 mod control;
 mod counters;
 mod desc;
+pub(crate) mod rss;
 mod rx;
 mod tx;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use control::{Accept, Halt, IntelPort, Silicon};
 pub use counters::Counters;

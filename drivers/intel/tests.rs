@@ -19,6 +19,7 @@ impl Flavor for Flavor82599 {
     const UDP_ERROR_UNRELIABLE: bool = true;
 }
 
+pub(crate) mod fake;
 mod ordering;
 mod random;
 

@@ -17,7 +17,6 @@ mod irq;
 mod link;
 pub mod regs;
 mod reset;
-mod rss;
 mod rx_init;
 mod stats;
 mod tx_init;
@@ -29,6 +28,7 @@ mod tests;
 use self::ids::Chip;
 pub use self::irq::IxgbeCauses;
 use super::intel::access::dump;
+use super::intel::rss::RETA_SIZE;
 use super::intel::{Accept, Counters, Flavor, Halt, IntelPort, Silicon};
 use crate::error::{Error, Result};
 use crate::mem::{DmaMap, Geometry, RingMem};
@@ -82,10 +82,10 @@ impl Silicon for Chip {
     const OPEN_BEFORE_POSTING: bool = false;
 
     fn describe(&self, info: &mut PortInfo) {
-        info.max_rx_queues = rss::MAX_QUEUES;
+        info.max_rx_queues = rx_init::MAX_QUEUES;
         info.max_tx_queues = tx_init::MAX_QUEUES;
         info.max_mtu = MAX_MTU;
-        info.reta_size = rss::RETA_SIZE;
+        info.reta_size = RETA_SIZE;
     }
 
     fn halt<B: Bar>(&self, bar: &B) -> Halt {

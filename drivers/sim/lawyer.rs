@@ -16,6 +16,11 @@ pub enum Rule {
     TailBeforeEnable,
     /// A receive tail is written only after RCTL.RXEN is set (82576 datasheet 4.5.9).
     TailBeforeReceive,
+    /// A path is switched off only after all its queues (82576 datasheet 4.5.9, 4.5.10).
+    PathOffBeforeQueues,
+    /// What is shared with firmware is used only while its semaphore is held: MDIC and EERD with
+    /// their bits of SW_FW_SYNC, and that with SWSM.SWESMBI (82576 datasheet 4.7).
+    NotOwned,
     /// A tail stays below the ring's length (7.1.9, 7.2.3.3).
     TailBeyondRing,
     /// Base, length and head of a ring do not change while its queue is enabled (4.6.7.1).

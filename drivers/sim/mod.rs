@@ -1,11 +1,15 @@
-//! A software 82599, register by register, so that everything here runs with no NIC at all.
+//! Software NICs, register by register, so that everything here runs with no NIC at all: an 82599
+//! and an 82576.
 //!
-//! The model knows the chip's register table and descriptor layouts and nothing of the driver. It
+//! The model knows the chips' register tables and descriptor layouts and nothing of the drivers. It
 //! touches memory through one door only: its own address map, then the owner word of the buffer.
 //! What a driver does wrong comes out as a [`Fault`] with queue, descriptor and address, and with
 //! `lawyer=on` as a [`Violation`] of the datasheet's order.
 //!
-//! A software NIC is named by a string, `sim:82599?key=value&key=value`:
+//! One engine moves the frames of all chips. It goes by plans, which a [chip](Model) decodes from
+//! its registers when they change; so nothing on the packet path asks which chip it is.
+//!
+//! A software NIC is named by a string, `sim:82599?key=value&key=value` or `sim:82576?...`:
 //!
 //! | key | values | default |
 //! |---|---|---|
@@ -17,12 +21,20 @@
 //! | `lawyer` | `on`, `off` | `off` |
 //! | `trace` | events kept | 0 |
 //!
+//! The line rate is the chip's, 10 or 1 Gbit/s, unless its wire is slower; a cable between both
+//! kinds runs at 1 Gbit/s. The rate is what the link reports and what `gen:rate=line` sends at;
+//! frames take time on a cable only when its `rate` says so.
+//!
 //! # What is modelled
 //!
 //! - Registers: every line of the chip's table with its access mode and reset value; resets,
-//!   EEPROM autoload and reads, semaphores, master disable, queue enable, link training and the
-//!   security blocks take their time, by the clock or by how often software looks. A register
-//!   that is not in the table reads as zero and is logged once.
+//!   EEPROM autoload and reads, semaphores, master disable, queue enable and link training take
+//!   their time, by the clock or by how often software looks. A register that is not in the table
+//!   reads as zero and is logged once.
+//! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
+//! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
+//!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
+//!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
 //! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
 //!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
 //!   stripped; MAC loopback.
@@ -30,17 +42,20 @@
 //!   checksums and VLAN tags, padding, completion by report-status.
 //! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
 //!   on reading the causes.
-//! - Statistics: clear on read, stuck at the maximum, 36-bit pairs, queue maps. Like the chip,
-//!   GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a stripped CRC out.
+//! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
+//!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
+//!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
 //!
 //! # What is not
 //!
 //! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
 //! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
 //! without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
-//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple
-//! filters, virtualisation, traffic classes, time stamps, wake-up, the SFP module's own EEPROM,
-//! and PHYs on the MDIO bus.
+//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
+//! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
+//! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
+//! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
+//! wait in).
 
 #![forbid(unsafe_code)]
 

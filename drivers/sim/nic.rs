@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use super::bar::{SimBar, SimHost};
+use super::chip::Model;
 use super::device::Device;
 use super::drive::{self, Drive};
 use super::fault::{Fault, Inject};
@@ -35,11 +36,14 @@ impl fmt::Debug for SimNic {
 /// What one step of a stepped NIC takes on its clock.
 const STEP: Duration = Duration::from_micros(1);
 
-/// An address of this process's own, locally administered.
-fn own_mac() -> MacAddr {
+/// An address of this process's own, locally administered, that shows the chip.
+fn own_mac(chip: Model) -> MacAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    MacAddr([0x02, 0x82, 0x59, 0x90, high, low])
+    match chip {
+        Model::I82599 => MacAddr([0x02, 0x82, 0x59, 0x90, high, low]),
+        Model::I82576 => MacAddr([0x02, 0x82, 0x57, 0x60, high, low]),
+    }
 }
 
 impl SimNic {
@@ -58,7 +62,7 @@ impl SimNic {
             let ctx = WireContext { nic: &config.name, seed: config.seed, virtual_time, mbps };
             wire::open(&config.wire, &ctx)?
         };
-        let mac = config.mac.unwrap_or_else(own_mac);
+        let mac = config.mac.unwrap_or_else(|| own_mac(config.chip));
         let device = Device::new(config, mac, wire);
         if config.drive == Drive::Thread {
             drive::adopt(&device).map_err(|source| Error::Io {

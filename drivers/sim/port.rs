@@ -9,6 +9,7 @@ use super::drive::Drive;
 use super::engine::Way;
 use super::nic::SimNic;
 use super::stats::Truth;
+use crate::drivers::igb::Igb;
 use crate::drivers::ixgbe::Ixgbe;
 use crate::error::{Error, Result};
 use crate::pool::{Batch, Mempool, PoolCache};
@@ -37,15 +38,10 @@ impl SimNic {
     pub fn open_port(&self) -> Result<Port> {
         let host = Box::new(self.host());
         let id = self.device().chip.pci_id();
+        let (bar, dma) = (self.bar(), self.iommu());
         let inner: Box<dyn Control> = match self.device().model {
-            Model::I82599 => Box::new(Ixgbe::open(self.bar(), host, self.iommu(), VENDOR, id)?),
-            Model::I82576 => {
-                return Err(Error::Unsupported {
-                    addr: self.device().name.clone(),
-                    vendor: VENDOR,
-                    device: id,
-                });
-            }
+            Model::I82599 => Box::new(Ixgbe::open(bar, host, dma, VENDOR, id)?),
+            Model::I82576 => Box::new(Igb::open(bar, host, dma, VENDOR, id)?),
         };
         Ok(Port::from_control(Box::new(SimPort { inner, nic: self.clone(), filtered: 0 })))
     }

@@ -141,6 +141,8 @@ mod tests {
         let plain = SimConfig::parse("sim:82599").unwrap();
         assert_eq!(plain, SimConfig::default());
         assert_eq!(SimConfig::parse("sim:82599?").unwrap().wire, "none");
+        let other = SimConfig::parse("sim:82576?seed=3").unwrap();
+        assert_eq!((other.chip, other.seed), (Model::I82576, 3));
     }
 
     #[test]
@@ -148,7 +150,7 @@ mod tests {
         for (spec, needles) in [
             ("sim:", &["chip is missing"][..]),
             ("82599", &["does not start"]),
-            ("sim:82575", &["82575", "82599"]),
+            ("sim:82575", &["82575", "82599, 82576"]),
             ("sim:82599?speed=1", &["speed", "wire, mac, drive"]),
             ("sim:82599?wire", &["wire", "key=value"]),
             ("sim:82599?drive=fast", &["drive = fast", "inline, thread, step"]),

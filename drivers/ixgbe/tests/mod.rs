@@ -6,14 +6,16 @@ use std::time::Duration;
 mod bounds;
 mod fake;
 
-use fake::{Event, Fake, FakeHost, FarMap, MAC};
+use fake::Fake;
 
 use super::regs::*;
 use super::{Ixgbe, ids};
+use crate::drivers::intel::tests::fake::{
+    Event, FakeHost, FarMap, MAC, ascending, bus, free, pool, sets, when,
+};
 use crate::error::{Error, Result};
-use crate::mem::Backing;
-use crate::mmio::{Access, Bar, Field, Register};
-use crate::pool::{Mempool, PoolConfig};
+use crate::mmio::{Access, Bar, Register};
+use crate::pool::Mempool;
 use crate::port::{Control, FlowControl, MacAddr, PortConfig, Queues};
 
 fn open(bar: &Fake) -> Result<Ixgbe<Fake>> {
@@ -25,18 +27,6 @@ fn open_as(bar: &Fake, device: u16) -> Result<Ixgbe<Fake>> {
     Ixgbe::open(bar.clone(), host, Arc::new(FarMap::default()), ids::VENDOR, device)
 }
 
-fn pool() -> Mempool {
-    let cfg = PoolConfig { count: 1024, backing: Backing::Heap, ..PoolConfig::default() };
-    Mempool::new(&cfg).unwrap()
-}
-
-/// Buffers that can be had.
-fn free(pool: &Mempool) -> usize {
-    let mut cache = pool.cache();
-    let all: Vec<_> = std::iter::from_fn(|| cache.alloc()).collect();
-    all.len()
-}
-
 fn config() -> PortConfig {
     PortConfig { rx_queues: 2, tx_queues: 3, rxd: 64, txd: 128, ..PortConfig::default() }
 }
@@ -46,32 +36,6 @@ fn started(bar: &Fake) -> (Ixgbe<Fake>, Queues) {
     bar.state().log.clear();
     let queues = nic.start(&config(), &pool()).unwrap();
     (nic, queues)
-}
-
-/// Position of the first write to element `n` of `R` that satisfies `test`.
-#[track_caller]
-fn when<R: Register>(log: &[Event], n: u32, test: impl Fn(R) -> bool) -> usize {
-    let offset = R::META.offset_of(n);
-    log.iter()
-        .position(|e| matches!(e, Event::Write(o, v) if *o == offset && test(R::from_raw(*v))))
-        .unwrap_or_else(|| panic!("{}[{n}] was never written so", R::META.name))
-}
-
-#[track_caller]
-fn sets<R: Register>(log: &[Event], n: u32, field: Field) -> usize {
-    when::<R>(log, n, |r| r.has(field))
-}
-
-#[track_caller]
-fn bus(log: &[Event], on: bool) -> usize {
-    log.iter().position(|e| *e == Event::BusMaster(on)).expect("bus master was never set so")
-}
-
-#[track_caller]
-fn ascending(steps: &[(&str, usize)]) {
-    for pair in steps.windows(2) {
-        assert!(pair[0].1 < pair[1].1, "{} comes after {}", pair[0].0, pair[1].0);
-    }
 }
 
 #[test]
@@ -170,7 +134,7 @@ fn started_registers_say_what_was_asked_for() {
     assert_eq!(bar.peek::<TXPBTHRESH>(0).get(TXPBTHRESH::THRESH), 150);
     assert_eq!(bar.peek::<FCRTH>(0).raw(), 512 * 1024 - 0x6000);
     assert_eq!(bar.peek::<FCCFG>(0).raw(), 0);
-    assert_eq!(bar.state().cleared_credits, (0..128).collect::<Vec<_>>());
+    assert_eq!(bar.state().model.cleared_credits, (0..128).collect::<Vec<_>>());
     // Two queues: entries in turn, both key ends, hashing on.
     assert_eq!(bar.peek::<RETA>(31).raw(), 0x0100_0100);
     assert_eq!(bar.peek::<RSSRK>(9).raw(), 0x5a6d_5a6d);
@@ -399,10 +363,10 @@ fn a_device_that_is_mute_after_its_reset_is_given_time() {
 #[test]
 fn an_unreliable_eeprom_is_refused() {
     let bar = Fake::new();
-    bar.trouble(|t| t.bad_eeprom = true);
+    bar.model(|m| m.bad_eeprom = true);
     let why = open(&bar).unwrap_err().to_string();
     assert!(why.contains("0xbabb instead of 0xbaba"), "{why}");
-    bar.trouble(|t| t.no_eeprom = true);
+    bar.model(|m| m.no_eeprom = true);
     assert!(matches!(open(&bar), Err(Error::Eeprom { .. })));
 }
 
@@ -418,7 +382,7 @@ fn later_chips_keep_their_link_and_have_less_buffer() {
     assert_eq!(bar.peek::<RXPBSIZE>(0).get(RXPBSIZE::SIZE), 384);
     assert_eq!(bar.peek::<FCRTH>(0).get(FCRTH::RTH) << 5, 384 * 1024 - 0x6000);
     // The X553's EEC is elsewhere; looked for in the old place it never gets ready.
-    bar.trouble(|t| t.moved_eec = true);
+    bar.model(|m| m.moved_eec = true);
     drop(open_as(&bar, 0x15C2).unwrap());
     assert!(matches!(open(&bar), Err(Error::Timeout { register: "EEC", .. })));
 }
@@ -426,7 +390,7 @@ fn later_chips_keep_their_link_and_have_less_buffer() {
 #[test]
 fn a_missing_link_is_waited_for_but_is_no_error() {
     let bar = Fake::new();
-    bar.trouble(|t| t.no_link = true);
+    bar.model(|m| m.no_link = true);
     let (mut nic, _queues) = started(&bar);
     assert!(bar.now() >= config().link_wait);
     assert!(!nic.link().unwrap().up);

@@ -112,8 +112,8 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// A reset, which software asked for by writing `ctrl`.
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32);
 
-    /// What autoload brings: the address.
-    fn autoload(&self, regs: &RegFile, mac: MacAddr);
+    /// Receive address 0, which autoload fills: its low register; the high one follows.
+    fn station(&self) -> u32;
 
     /// Registers whose value is not simply what is stored.
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32>;

@@ -5,10 +5,10 @@
 //!
 //! - `size`: bytes of each frame without FCS.
 //! - `count`: how many frames; without end by default.
-//! - `rate`: frames a second, such as `1000`, `500k` or `1.5m`, or `line` for what 10 Gb/s
-//!   Ethernet carries. Frames that come due while the NIC takes none wait in a FIFO of 512 KiB, as
-//!   in an 82599; beyond that they are lost and counted as missed, or with flow control not sent.
-//!   By default frames come as fast as they are taken.
+//! - `rate`: frames a second, such as `1000`, `500k` or `1.5m`, or `line` for what Ethernet
+//!   carries at the NIC's rate (10 or 1 Gb/s). Frames that come due while the NIC takes none wait
+//!   in a FIFO of 512 KiB, as in an 82599; beyond that they are lost and counted as missed, or with
+//!   flow control not sent. By default frames come as fast as they are taken.
 //! - `seq`: whether frames carry a stamp with a sequence number, the same as pktgen's, so that
 //!   either can check what the other sent.
 //! - `flows`: how many UDP source ports the frames take turns with, to reach all RSS queues.

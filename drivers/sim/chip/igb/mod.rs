@@ -3,16 +3,18 @@
 use std::sync::OnceLock;
 
 use super::Chip;
-use crate::drivers::igb::regs::{self, CTRL, ICR, IMS, RAH, RAL, RCTL, RDBAL, STATUS, TDBAL};
+use crate::drivers::igb::regs::{
+    self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+};
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
 use crate::drivers::sim::fault::QueueId;
 use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
-use crate::drivers::sim::setup::{Mac, QueueReg, RxPlan, TxPlan, station_words};
+use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
-use crate::mmio::Register;
+use crate::mmio::{Field, Register};
 use crate::port::MacAddr;
 
 mod causes;
@@ -103,10 +105,8 @@ impl Chip for I82576 {
         special::reset(device, slow, ctrl);
     }
 
-    fn autoload(&self, regs: &RegFile, mac: MacAddr) {
-        let (low, high) = station_words(mac.0);
-        regs.set(0, RAL(low));
-        regs.set(0, RAH(high));
+    fn station(&self) -> u32 {
+        RAL::META.offset
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
@@ -151,17 +151,41 @@ impl Chip for I82576 {
     }
 
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32) {
-        let receives = regs.get::<RCTL>(0).has(RCTL::RXEN);
-        if let Some(QueueId::Rx(_)) = self.queue_of(offset)
-            && let Some((_, QueueReg::Tail)) = self.queue_block(offset)
-            && value != 0
-            && !receives
-        {
-            lawyer.record(Rule::TailBeforeReceive, offset, value);
+        if let Some(rule) = breach(self, regs, offset, value) {
+            lawyer.record(rule, offset, value);
         }
     }
 
     fn strict(&self) -> &'static [&'static str] {
         &["CTRL", "RCTL", "MRQC", "RXCSUM", "TCTL", "RDLEN", "TDLEN", "RXDCTL", "TXDCTL", "SRRCTL"]
     }
+}
+
+/// The rule that a write breaks.
+fn breach(chip: &I82576, regs: &RegFile, offset: u32, value: u32) -> Option<Rule> {
+    let is = |o: u32| offset == o;
+    let owns = |resource: Field| regs.get::<SW_FW_SYNC>(0).has(resource);
+    let enabled = |block: &dyn Fn(u32) -> u32| {
+        (0..regs::QUEUES).any(|q| regs.peek(block(q) + CONTROL) & ENABLE != 0)
+    };
+    let receives = regs.get::<RCTL>(0).has(RCTL::RXEN);
+    let breaks = if is(RCTL::META.offset) {
+        let off = receives && !RCTL(value).has(RCTL::RXEN);
+        return (off && enabled(&|q| chip.rx_block(q))).then_some(Rule::PathOffBeforeQueues);
+    } else if is(TCTL::META.offset) {
+        let off = regs.get::<TCTL>(0).has(TCTL::TXEN) && !TCTL(value).has(TCTL::TXEN);
+        return (off && enabled(&|q| chip.tx_block(q))).then_some(Rule::PathOffBeforeQueues);
+    } else if is(MDIC::META.offset) {
+        !owns(SW_FW_SYNC::SW_PHY0)
+    } else if is(EERD::META.offset) {
+        !owns(SW_FW_SYNC::SW_EEP)
+    } else if is(SW_FW_SYNC::META.offset) {
+        !regs.get::<SWSM>(0).has(SWSM::SWESMBI)
+    } else {
+        let tail = matches!(chip.queue_block(offset), Some((_, QueueReg::Tail)));
+        let receive = matches!(chip.queue_of(offset), Some(QueueId::Rx(_)));
+        let early = tail && receive && value != 0 && !receives;
+        return early.then_some(Rule::TailBeforeReceive);
+    };
+    breaks.then_some(Rule::NotOwned)
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{causes, phy};
 use crate::drivers::igb::regs::{
-    CTRL, CTRL_EXT, EECD, EEMNGCTL, EERD, FRTIMER, I2CCMD, MDIC, RXDCTL, STATUS, SWSM, TXDCTL,
+    CTRL, CTRL_EXT, EECD, EEMNGCTL, EERD, FRTIMER, I2CCMD, MDIC, RXDCTL, STATUS, SW_FW_SYNC, SWSM,
+    TXDCTL,
 };
 use crate::drivers::sim::common::{AUTOLOAD, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -21,13 +22,18 @@ fn speed_code(mbps: u32) -> u32 {
     }
 }
 
-/// Resets the function. The PHY and its link are left alone (4.2.1.6).
+/// Resets the function. The PHY and its link are left alone (4.2.1.6), and so is what the ports
+/// and firmware share.
 pub(super) fn reset(d: &Device, slow: &mut Slow, ctrl: u32) {
+    let shared = [SWSM::META.offset, SW_FW_SYNC::META.offset].map(|at| (at, d.regs.peek(at)));
     d.reset(slow, ctrl & CTRL::RST.mask(), || {
         d.regs.change(EECD::META.offset, 0, EECD::PRES.mask());
         // Queue 0 is enabled after a reset (8.10.10, 8.12).
         d.regs.change(RXDCTL::META.offset, 0, RXDCTL::ENABLE.mask());
         d.regs.change(TXDCTL::META.offset, 0, TXDCTL::ENABLE.mask());
+        for (at, value) in shared {
+            d.regs.poke(at, value);
+        }
     });
     autoload(d, slow);
     let set = EEMNGCTL::CFG_DONE0.mask() | EEMNGCTL::CFG_DONE1.mask();

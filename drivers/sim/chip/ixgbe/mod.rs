@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::{Chip, allotted, queues_in};
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAH, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS,
-    RXCTRL, STATUS, TDBAL, TQSM,
+    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
+    STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -13,7 +13,7 @@ use crate::drivers::sim::fault::QueueId;
 use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
-use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan, station_words};
+use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
 use crate::mmio::Register;
 use crate::port::MacAddr;
@@ -98,10 +98,8 @@ impl Chip for I82599 {
         special::reset(device, slow, ctrl);
     }
 
-    fn autoload(&self, regs: &RegFile, mac: MacAddr) {
-        let (low, high) = station_words(mac.0);
-        regs.set(0, RAL(low));
-        regs.set(0, RAH(high));
+    fn station(&self) -> u32 {
+        RAL::META.offset
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {

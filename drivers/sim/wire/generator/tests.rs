@@ -7,7 +7,11 @@ use proptest::prelude::*;
 const T0: Duration = Duration::ZERO;
 
 fn generator(text: &str) -> Result<Generator> {
-    let ctx = WireContext { nic: "test", seed: 0, virtual_time: true, mbps: 10_000 };
+    generator_at(text, 10_000)
+}
+
+fn generator_at(text: &str, mbps: u32) -> Result<Generator> {
+    let ctx = WireContext { nic: "test", seed: 0, virtual_time: true, mbps };
     build(&Options::parse(text)?, &ctx)
 }
 
@@ -85,14 +89,16 @@ fn a_rate_is_kept_from_the_first_poll_on() {
 }
 
 #[test]
-fn line_rate_is_14_88_million_small_frames_a_second() {
-    let mut wire = generator("rate=line").unwrap();
-    let mut frames = 0;
-    for step in 0..=10_000 {
-        // Every microsecond for 10 ms.
-        frames += wire.recv(Duration::from_micros(step), 99, &mut |_| true);
+fn line_rate_is_14_88_million_small_frames_a_second_on_10_gigabit_and_a_tenth_on_1() {
+    for (mbps, want) in [(10_000, 148_809), (1_000, 14_880)] {
+        let mut wire = generator_at("rate=line", mbps).unwrap();
+        let mut frames = 0;
+        for step in 0..=10_000 {
+            // Every microsecond for 10 ms.
+            frames += wire.recv(Duration::from_micros(step), 99, &mut |_| true);
+        }
+        assert_eq!(frames, want + 1);
     }
-    assert_eq!(frames, 148_809 + 1);
 }
 
 #[test]

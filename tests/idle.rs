@@ -139,7 +139,8 @@ fn stress(
 }
 
 fn stress_sleeper(nic: (Model, Drive), packets: u32, seed: u64) {
-    let sleep = SleepConfig { after: 0, timeout: Duration::from_secs(5), ..SleepConfig::default() };
+    let sleep =
+        SleepConfig { after: 0, timeout: Duration::from_secs(10), ..SleepConfig::default() };
     let mut sleeper = None;
     let start = Instant::now();
     let result = stress(nic, packets, seed, &mut |rig, rng| {

@@ -158,6 +158,16 @@ fn a_capture_is_written_out_before_its_worker_sleeps() {
 }
 
 #[test]
+fn the_line_a_second_is_right_while_the_worker_sleeps() {
+    let port = "sim:82599?wire=gen:rate=1000,count=50";
+    let args = [port, "--idle", "sleep", "--idle-timeout", "3000", "--secs", "2", "--json-lines"];
+    let (status, out, said) = run("capture", &[&args[..], &["-q", "-w", "/dev/null"]].concat());
+    assert!(status.success(), "{said}");
+    let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["final"], &first["rx_packets"]), (&false.into(), &50.into()), "{first}");
+}
+
+#[test]
 fn a_sleeping_tool_ends_when_its_device_is_removed() {
     let port = "sim:82599?wire=gen:rate=200&faults=removal@0.1";
     let args = [port, "--idle", "sleep", "--idle-polls", "10", "--json", "-q"];

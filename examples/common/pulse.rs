@@ -461,6 +461,7 @@ mod tests {
     use super::super::options::{OutputOptions, PortOptions};
     use super::super::session::Need;
     use super::*;
+    use barewire::poll::{SleepConfig, Sleeper};
 
     #[test]
     fn abort_wins_over_stop_and_its_first_reason_stays() {
@@ -545,6 +546,30 @@ mod tests {
         let (result, buffers, back) = tool(|_| (), Some(-1.0));
         assert!(result.is_err());
         assert_eq!(back, buffers as usize, "the NIC gave its buffers back");
+    }
+
+    #[test]
+    fn the_last_counts_are_shown_before_a_sleep_and_only_once() {
+        let pulse = Pulse::new(1);
+        let nap = Duration::from_micros(1);
+        let config = SleepConfig { after: 2, nap, ..SleepConfig::default() };
+        let sleeper = Box::new(Sleeper::new(config));
+        let mut seat = pulse.seat(0).resting(Rest::Sleep { sleeper, since: Instant::now() });
+        let shown = || pulse.snapshot().extra;
+        let counts = |n| move || Snapshot { extra: vec![("n", n)], ..Snapshot::default() };
+        seat.turned(5, || Duration::MAX, counts(1));
+        seat.turned(0, || Duration::MAX, counts(2));
+        seat.turned(0, || Duration::MAX, counts(3));
+        assert_eq!(shown(), []);
+        seat.turned(0, || Duration::ZERO, counts(4));
+        assert_eq!(shown(), [], "there is something to do");
+        seat.turned(0, || Duration::MAX, counts(5));
+        assert_eq!(shown(), [("n", 5)]);
+        seat.turned(0, || Duration::MAX, counts(6));
+        assert_eq!(shown(), [("n", 5)], "nothing has moved");
+        assert_eq!(pulse.snapshot().slept.map(|s| s.stats.naps), Some(0));
+        seat.publish(Snapshot::default());
+        assert_eq!(pulse.snapshot().slept.map(|s| s.stats.naps), Some(2));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What knows a chip.
 
+pub mod igb;
 pub mod intel;
 pub mod ixgbe;
 pub mod sim;
 
 use crate::error::Result;
 use crate::pci::PciAddr;
-use crate::port::Port;
+use crate::port::{Control, Port};
 use crate::uio::UioDevice;
 
 /// What software NICs' names start with.
@@ -27,15 +28,20 @@ pub fn open(name: &str) -> Result<Port> {
 
 /// Whether a driver here knows the chip.
 fn supports(vendor: u16, device: u16) -> bool {
-    ixgbe::ids::find(vendor, device).is_some()
+    ixgbe::ids::find(vendor, device).is_some() || igb::ids::find(vendor, device).is_some()
 }
 
 /// Puts the driver for its chip on an opened device.
 fn attach(device: UioDevice) -> Result<Port> {
     let (vendor, id) = device.ids();
     let (bar, dma) = (device.bar(), device.dma());
-    let driver = ixgbe::Ixgbe::open(bar, Box::new(device), dma, vendor, id)?;
-    Ok(Port::from_control(Box::new(driver)))
+    let host = Box::new(device);
+    let control: Box<dyn Control> = if igb::ids::find(vendor, id).is_some() {
+        Box::new(igb::Igb::open(bar, host, dma, vendor, id)?)
+    } else {
+        Box::new(ixgbe::Ixgbe::open(bar, host, dma, vendor, id)?)
+    };
+    Ok(Port::from_control(control))
 }
 
 #[cfg(test)]
@@ -52,7 +58,7 @@ mod tests {
 
     #[test]
     fn chips_are_known_by_vendor_and_device() {
-        assert!(supports(0x8086, 0x10fb));
+        assert!(supports(0x8086, 0x10fb) && supports(0x8086, 0x10c9));
         assert!(!supports(0x10fb, 0x8086) && !supports(0x8086, 0x1234));
     }
 

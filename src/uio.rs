@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::mem::{Backing, DmaMap, PhysicalMap, clean_stale, try_lock};
 use crate::mmio::MappedBar;
 use crate::pci::{Command, ConfigSpace, PciAddr, PciDevice};
-use crate::port::Host;
+use crate::port::{Host, Line};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -379,8 +379,31 @@ impl Host for UioDevice {
         Ok(())
     }
 
+    fn line(&self) -> Result<Box<dyn Line>> {
+        self.interrupt()?;
+        Ok(Box::new(self.clone()))
+    }
+
     fn numa_node(&self) -> Option<u32> {
         self.inner.device.numa_node()
+    }
+}
+
+impl Line for UioDevice {
+    fn unmask(&self) -> Result<()> {
+        self.rearm()
+    }
+
+    fn mask(&self) -> Result<()> {
+        self.disarm()
+    }
+
+    fn take(&self) -> Result<bool> {
+        Ok(self.wait(Duration::ZERO)?.is_some())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
     }
 }
 

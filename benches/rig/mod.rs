@@ -10,8 +10,8 @@ use barewire::drivers::ixgbe::Ixgbe;
 use barewire::mem::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping};
 use barewire::mmio::{Bar, Doorbell};
 use barewire::pool::PoolConfig;
-use barewire::port::{Control, FlowControl, Host};
-use barewire::{Mempool, PoolCache, PortConfig, Result, RxQueue, TxQueue};
+use barewire::port::{Control, FlowControl, Host, Line};
+use barewire::{Error, Mempool, PoolCache, PortConfig, Result, RxQueue, TxQueue};
 
 /// 82599 register offsets that the rig reads back, transcribed from the datasheet.
 const CTRL: usize = 0x0;
@@ -111,6 +111,10 @@ impl Host for RigHost {
     fn check(&self) -> Result<()> {
         Ok(())
     }
+    fn line(&self) -> Result<Box<dyn Line>> {
+        Err(Error::NoInterrupt { addr: "test".to_owned(), why: "this host has none".to_owned() })
+    }
+
     fn numa_node(&self) -> Option<u32> {
         None
     }

@@ -1,4 +1,4 @@
-//! What ixgbe and igb share: descriptor layouts and the ring engine.
+//! What ixgbe and igb share: descriptor layouts, the ring engine, and the control side of a port.
 //!
 //! Receive harvests runs of plain descriptors (done, the whole packet, undamaged, a length that
 //! fits) in one tight loop; what is not plain goes one by one through a slow path. Transmit posts
@@ -8,13 +8,20 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub(crate) mod access;
+mod control;
+mod counters;
 mod desc;
+pub(crate) mod rss;
 mod rx;
 mod tx;
 
 #[cfg(test)]
 mod tests;
 
+pub use control::{Accept, Halt, IntelPort, Silicon};
+pub use counters::Counters;
+pub(crate) use counters::Sums;
 pub use desc::{RxDesc, TxDesc};
 pub use rx::RxRing;
 pub use tx::TxRing;

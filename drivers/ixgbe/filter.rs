@@ -6,17 +6,9 @@ use super::regs::{
 };
 use super::reset::set_receive;
 use super::wait::modify;
+use crate::drivers::intel::Accept;
 use crate::mmio::{Bar, Register};
 use crate::port::MacAddr;
-
-/// What is accepted besides the station's own frames and broadcasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Accept {
-    /// Every frame.
-    pub(super) promiscuous: bool,
-    /// Every multicast frame.
-    pub(super) allmulticast: bool,
-}
 
 /// Empties every filter table: most have no defined content after a reset (4.6.7).
 pub(super) fn clear_tables<B: Bar>(bar: &B) {

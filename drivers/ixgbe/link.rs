@@ -1,16 +1,11 @@
 //! Link set-up and state (4.6.4, 8.2.3.22).
 
-use std::time::Duration;
-
 use super::ids::{Chip, Family, Media};
 use super::regs::{AUTOC, ESDP, LINKS, MMNGC};
 use super::wait::{gone, modify};
 use crate::error::Result;
 use crate::mmio::{Bar, Register};
 use crate::port::LinkStatus;
-
-/// How often a missing link is looked for.
-const POLL: Duration = Duration::from_millis(10);
 
 /// SDP3 switches the laser of an SFP+ module off when high, where the board drives it.
 const SDP3: u32 = 1 << 3;
@@ -63,19 +58,4 @@ pub(super) fn status<B: Bar>(bar: &B, chip: &Chip) -> Result<LinkStatus> {
         _ => 10,
     };
     Ok(LinkStatus { up: true, speed_mbps, full_duplex: true })
-}
-
-/// Waits for the link, at most `limit`; a link that stays down is no error.
-///
-/// # Errors
-/// [`Error::Gone`](crate::Error::Gone).
-pub(super) fn wait<B: Bar>(bar: &B, chip: &Chip, limit: Duration) -> Result<LinkStatus> {
-    let start = bar.now();
-    loop {
-        let link = status(bar, chip)?;
-        if link.up || bar.now().saturating_sub(start) >= limit {
-            return Ok(link);
-        }
-        bar.delay(POLL);
-    }
 }

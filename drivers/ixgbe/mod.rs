@@ -3,13 +3,12 @@
 //! Section numbers are those of the "82599 10 GbE Controller Datasheet"; X540 and X550 keep its
 //! programming model and differ where [`regs`] and the device table say so.
 //!
-//! [`Ixgbe`] is the control side. The packet path is the ring engine's
-//! ([`intel`](super::intel)); this driver gives it its rings and registers.
+//! This folder is what the chip wants, step by step. Who owns what, and when each step is taken, is
+//! [`IntelPort`]'s; the packet path is the ring engine's ([`intel`](super::intel)).
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
-mod bring_up;
 mod eeprom;
 mod filter;
 mod flow;
@@ -18,7 +17,6 @@ mod irq;
 mod link;
 pub mod regs;
 mod reset;
-mod rss;
 mod rx_init;
 mod stats;
 mod tx_init;
@@ -27,18 +25,15 @@ mod wait;
 #[cfg(test)]
 mod tests;
 
-use self::bring_up::Running;
-use self::filter::Accept;
 use self::ids::Chip;
-use self::stats::Counters;
-use super::intel::Flavor;
+pub use self::irq::IxgbeCauses;
+use super::intel::access::dump;
+use super::intel::rss::RETA_SIZE;
+use super::intel::{Accept, Counters, Flavor, Halt, IntelPort, Silicon};
 use crate::error::{Error, Result};
-use crate::mem::DmaMap;
-use crate::mmio::Bar;
-use crate::pool::Mempool;
-use crate::port::{
-    Control, Host, Lifeline, LinkStatus, MacAddr, PortConfig, PortInfo, PortStats, Queues, RegValue,
-};
+use crate::mem::{DmaMap, Geometry, RingMem};
+use crate::mmio::{Bar, Register};
+use crate::port::{Host, LinkStatus, MacAddr, PortConfig, PortInfo, RegValue};
 
 /// Longest MTU: frames of 9,728 bytes with two VLAN tags and CRC, what all these chips are
 /// validated for.
@@ -57,20 +52,7 @@ impl Flavor for IxgbeFlavor {
 }
 
 /// One opened port.
-#[derive(Debug)]
-pub struct Ixgbe<B: Bar> {
-    bar: B,
-    host: Box<dyn Host>,
-    dma: Arc<dyn DmaMap>,
-    chip: &'static Chip,
-    info: PortInfo,
-    mac: MacAddr,
-    accept: Accept,
-    counters: Counters,
-    /// Shared with the queues of the last start.
-    life: Option<Arc<Lifeline>>,
-    running: Option<Running>,
-}
+pub type Ixgbe<B> = IntelPort<B, Chip>;
 
 impl<B: Bar> Ixgbe<B> {
     /// Identifies the controller, stops whatever it was doing, resets it and reads its address.
@@ -90,117 +72,120 @@ impl<B: Bar> Ixgbe<B> {
             vendor,
             device,
         })?;
-        let mut info = PortInfo::new(bar.name(), "ixgbe", chip.name);
-        info.max_rx_queues = rss::MAX_QUEUES;
+        Self::attach_to(bar, host, dma, chip, "ixgbe", chip.name)
+    }
+}
+
+impl Silicon for Chip {
+    type Flavor = IxgbeFlavor;
+    type Causes<B: Bar> = IxgbeCauses<B>;
+    const OPEN_BEFORE_POSTING: bool = false;
+
+    fn describe(&self, info: &mut PortInfo) {
+        info.max_rx_queues = rx_init::MAX_QUEUES;
         info.max_tx_queues = tx_init::MAX_QUEUES;
         info.max_mtu = MAX_MTU;
-        info.reta_size = rss::RETA_SIZE;
-        info.numa_node = host.numa_node();
-        bring_up::quiesce(&bar, &*host, chip)?;
-        eeprom::verify(&bar, chip.family)?;
-        let mac = eeprom::mac(&bar)?;
-        Ok(Self {
-            bar,
-            host,
-            dma,
-            chip,
-            info,
-            mac,
-            accept: Accept::default(),
-            counters: Counters::default(),
-            life: None,
-            running: None,
-        })
+        info.reta_size = RETA_SIZE;
     }
 
-    /// The device's registers.
-    pub fn bar(&self) -> &B {
-        &self.bar
+    fn halt<B: Bar>(&self, bar: &B) -> Halt {
+        reset::halt(bar)
     }
 
-    /// Writes address and acceptance through to a running device.
-    fn refilter(&mut self) -> Result<()> {
-        if self.running.is_some() {
-            wait::check_alive(&self.bar)?;
-            filter::reprogram(&self.bar, self.mac, self.accept);
-            wait::check_alive(&self.bar)?;
-        }
-        Ok(())
-    }
-}
-
-impl<B: Bar> Control for Ixgbe<B> {
-    fn info(&self) -> &PortInfo {
-        &self.info
+    fn reset<B: Bar>(&self, bar: &B, twice: bool) -> Result<()> {
+        reset::reset(bar, self.family, twice)
     }
 
-    fn mac(&self) -> MacAddr {
-        self.mac
+    fn check_alive<B: Bar>(&self, bar: &B) -> Result<()> {
+        wait::check_alive(bar)
     }
 
-    fn set_mac(&mut self, mac: MacAddr) -> Result<()> {
-        if !mac.is_station() {
-            return Err(Error::config("MAC address", mac, "a unicast address that is not zero"));
-        }
-        self.mac = mac;
-        self.refilter()
+    fn identify<B: Bar>(&self, bar: &B) -> Result<MacAddr> {
+        eeprom::verify(bar, self.family)?;
+        eeprom::mac(bar)
     }
 
-    fn start(&mut self, cfg: &PortConfig, pool: &Mempool) -> Result<Queues> {
-        self.bring_up(cfg, pool)
+    fn claim<B: Bar>(&self, bar: &B, on: bool) {
+        reset::claim(bar, on);
     }
 
-    fn attach(&mut self, pool: &Mempool) -> Result<()> {
-        match &self.running {
-            Some(running) => running.attach(pool),
-            None => Err(Error::State {
-                why: "start the port first; a stopped port reaches no memory".to_owned(),
-            }),
-        }
+    fn link_set_up<B: Bar>(&self, bar: &B) -> Result<()> {
+        link::set_up(bar, self)
     }
 
-    fn stop(&mut self) -> Result<()> {
-        self.bring_down()
+    fn link<B: Bar>(&self, bar: &B) -> Result<LinkStatus> {
+        link::status(bar, self)
     }
 
-    fn link(&mut self) -> Result<LinkStatus> {
-        link::status(&self.bar, self.chip)
+    fn refilter<B: Bar>(&self, bar: &B, mac: MacAddr, accept: Accept) {
+        filter::reprogram(bar, mac, accept);
     }
 
-    fn set_promiscuous(&mut self, on: bool) -> Result<()> {
-        self.accept.promiscuous = on;
-        self.refilter()
+    fn counters_start<B: Bar>(&self, bar: &B) {
+        stats::map_queues(bar);
+        stats::clear(bar);
     }
 
-    fn set_allmulticast(&mut self, on: bool) -> Result<()> {
-        self.accept.allmulticast = on;
-        self.refilter()
+    fn count<B: Bar>(&self, bar: &B, counters: &mut Counters) -> Result<()> {
+        stats::count(bar, counters)
     }
 
-    fn stats(&mut self) -> Result<PortStats> {
-        if self.running.is_some() {
-            self.host.check()?;
-            self.counters.update(&self.bar)?;
-        }
-        Ok(self.counters.report())
+    fn rx_init<B: Bar>(&self, bar: &B, mac: MacAddr, cfg: &PortConfig) {
+        rx_init::port(bar, self.family, mac, cfg);
     }
 
-    fn registers(&self) -> Vec<RegValue> {
-        let safe = regs::table().filter(|r| regs::safe_to_read(r));
-        safe.flat_map(|r| {
-            (0..r.count).map(|index| {
-                let offset = r.offset_of(index);
-                RegValue { name: r.name, index, offset, value: self.bar.read32(offset) }
-            })
-        })
-        .collect()
+    fn rx_queue_init<B: Bar>(
+        &self,
+        bar: &B,
+        n: u32,
+        ring: &RingMem,
+        buffers: Geometry,
+        cfg: &PortConfig,
+    ) {
+        rx_init::queue(bar, n, ring, buffers, cfg);
     }
-}
 
-impl<B: Bar> Drop for Ixgbe<B> {
-    fn drop(&mut self) {
-        if let Err(e) = self.bring_down() {
-            tracing::warn!(device = self.bar.name(), "stopping on drop: {e}");
-        }
+    fn tx_init<B: Bar>(&self, bar: &B, _cfg: &PortConfig) {
+        tx_init::port(bar);
+    }
+
+    fn tx_queue_init<B: Bar>(&self, bar: &B, n: u32, ring: &RingMem) {
+        tx_init::queue(bar, n, ring);
+    }
+
+    fn irq_init<B: Bar>(&self, bar: &B, cfg: &PortConfig) {
+        irq::init(bar, cfg.rx_queues);
+    }
+
+    fn causes<B: Bar>(&self, bar: &B) -> IxgbeCauses<B> {
+        IxgbeCauses(bar.clone())
+    }
+
+    fn tx_enable<B: Bar>(&self, bar: &B) {
+        tx_init::enable(bar);
+    }
+
+    fn tx_queue_enable<B: Bar>(&self, bar: &B, n: u32) -> Result<()> {
+        tx_init::enable_queue(bar, n)
+    }
+
+    fn rx_queue_enable<B: Bar>(&self, bar: &B, n: u32) -> Result<()> {
+        rx_init::enable_queue(bar, n)
+    }
+
+    fn rx_open<B: Bar>(&self, bar: &B) {
+        rx_init::enable(bar);
+    }
+
+    fn rdt(n: u32) -> u32 {
+        regs::RDT::META.offset_of(n)
+    }
+
+    fn tdt(n: u32) -> u32 {
+        regs::TDT::META.offset_of(n)
+    }
+
+    fn registers<B: Bar>(&self, bar: &B) -> Vec<RegValue> {
+        dump(bar, regs::table().filter(|r| regs::safe_to_read(r)))
     }
 }

@@ -8,33 +8,14 @@ use super::regs::{
     SECRXCTRL, SECRXSTAT, STATUS, TX_QUEUES, TXDCTL, rx_reg, x550,
 };
 use super::wait::{self, check_alive, gone, modify};
+use crate::drivers::intel::Halt;
+use crate::drivers::intel::access::disable_queues;
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Register, wait_until};
 
-/// How a halt ended.
-#[derive(Debug)]
-pub(super) struct Halt {
-    /// The device confirmed that no request of its is pending (5.2.5.3.2).
-    pub(super) master_off: bool,
-    /// The first step that failed; the later ones were carried out all the same.
-    pub(super) error: Option<Error>,
-}
-
-impl Halt {
-    fn note(&mut self, result: Result<()>) -> bool {
-        match result {
-            Ok(()) => true,
-            Err(e) => {
-                self.error.get_or_insert(e);
-                false
-            }
-        }
-    }
-}
-
 /// Stops reception, both kinds of queues, and then all bus traffic.
 pub(super) fn halt<B: Bar>(bar: &B) -> Halt {
-    let mut halt = Halt { master_off: false, error: None };
+    let mut halt = Halt::new();
     // 1. Mask interrupts (4.6.3.1).
     irq::mask_all(bar);
     if !halt.note(check_alive(bar)) {
@@ -77,46 +58,6 @@ fn disable_rx_queues<B: Bar>(bar: &B) -> Result<()> {
 fn disable_tx_queues<B: Bar>(bar: &B) -> Result<()> {
     let offsets = (0..TX_QUEUES).map(|q| TXDCTL::META.offset_of(q));
     disable_queues::<TXDCTL, B>(bar, offsets, TXDCTL::ENABLE.mask())
-}
-
-/// Clears ENABLE of all queues that have it, then waits for all of them together.
-fn disable_queues<R: Register, B: Bar>(
-    bar: &B,
-    offsets: impl Iterator<Item = u32>,
-    enable: u32,
-) -> Result<()> {
-    let mut busy: Vec<u32> = Vec::new();
-    for at in offsets {
-        let raw = bar.read32(at);
-        if raw == u32::MAX {
-            return Err(gone(bar, format!("register {} reads 0xffffffff", R::META.name)));
-        }
-        if raw & enable != 0 {
-            bar.write32(at, raw & !enable);
-            busy.push(at);
-        }
-    }
-    let start = bar.now();
-    let mut last = 0;
-    loop {
-        let mut vanished = false;
-        busy.retain(|at| {
-            last = bar.read32(*at);
-            vanished |= last == u32::MAX;
-            last & enable != 0
-        });
-        if vanished {
-            return Err(gone(bar, format!("register {} reads 0xffffffff", R::META.name)));
-        }
-        if busy.is_empty() {
-            return Ok(());
-        }
-        let waited = bar.now().saturating_sub(start);
-        if waited >= wait::QUEUE {
-            return Err(Error::Timeout { register: R::META.name, last, waited });
-        }
-        bar.delay(wait::BETWEEN_RESETS);
-    }
 }
 
 /// 5.2.5.3.2. When requests stay pending the data path is flushed, so that a (double) reset is

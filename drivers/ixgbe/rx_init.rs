@@ -1,13 +1,14 @@
 //! Receive initialisation (4.6.7), in the datasheet's order.
 
-use super::filter::{self, Accept};
+use super::filter;
+use super::flow;
 use super::ids::Family;
 use super::regs::{
-    CTRL_EXT, DCA_RXCTRL, HLREG0, MAXFRS, RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RFCTL, RSCCTL,
-    RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL,
+    CTRL_EXT, DCA_RXCTRL, HLREG0, MAXFRS, MRQC, RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RETA,
+    RFCTL, RSCCTL, RSSRK, RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL,
 };
 use super::wait::{self, modify};
-use super::{flow, rss};
+use crate::drivers::intel::{Accept, rss};
 use crate::error::Result;
 use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Register, wait_until};
@@ -15,6 +16,12 @@ use crate::port::{MacAddr, PortConfig};
 
 /// SRRCTL.DESCTYPE: advanced descriptors, one buffer.
 const ONE_BUFFER: u32 = 1;
+
+/// MRQC.MRQE: RSS, neither DCB nor virtualisation.
+const RSS_ONLY: u32 = 1;
+
+/// Queues that a redirection entry can name: four bits (8.2.3.7.15).
+pub(super) const MAX_QUEUES: u16 = 16;
 
 /// Bytes of the Ethernet CRC.
 const CRC: u32 = 4;
@@ -56,7 +63,7 @@ pub(super) fn port<B: Bar>(bar: &B, family: Family, mac: MacAddr, cfg: &PortConf
     modify::<RTRPCS, B>(bar, 0, |r| r.with(RTRPCS::RRM, 0).with(RTRPCS::RAC, 0));
     flow::program(bar, family, cfg.flow_control);
     // 6. Which queue.
-    rss::program(bar, &cfg.rss, cfg.rx_queues);
+    rss::program::<MRQC, RETA, RSSRK, B>(bar, &cfg.rss, cfg.rx_queues, RSS_ONLY);
 }
 
 /// Programs one queue; it stays disabled.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::regs::STATUS;
-use crate::error::{Error, Result};
-use crate::mmio::{Bar, Register};
+use crate::drivers::intel::access;
+pub(super) use crate::drivers::intel::access::{QUEUE, gone, modify};
+use crate::error::Result;
+use crate::mmio::Bar;
 
 /// A milliseconds constant.
 const fn ms(n: u64) -> Duration {
@@ -23,8 +25,6 @@ pub(super) const AUTOLOAD: Duration = ms(1000);
 pub(super) const DMA_INIT: Duration = ms(1000);
 /// Until EEMNGCTL.CFG_DONE; without manageability firmware it may never come.
 pub(super) const MNG_CONFIG: Duration = ms(10);
-/// Until a queue's ENABLE bit reads as written.
-pub(super) const QUEUE: Duration = ms(100);
 /// What a queue's memory must stay for after its ENABLE bit has cleared (4.6.7.1.2).
 pub(super) const QUEUE_DRAIN: Duration = Duration::from_micros(100);
 /// Until STATUS shows that no request is pending after a master disable (5.2.5.3.2).
@@ -38,23 +38,10 @@ pub(super) const RX_HOLD: Duration = ms(10);
 /// Until EERD.DONE.
 pub(super) const EEPROM_WORD: Duration = ms(10);
 
-/// The device answered all ones.
-pub(super) fn gone<B: Bar>(bar: &B, how: impl Into<String>) -> Error {
-    Error::Gone { device: bar.name().to_owned(), how: how.into() }
-}
-
 /// Notices a device that answers all ones: STATUS never reads so.
 ///
 /// # Errors
-/// [`Error::Gone`].
+/// [`Error::Gone`](crate::Error::Gone).
 pub(super) fn check_alive<B: Bar>(bar: &B) -> Result<()> {
-    if STATUS::read(bar).raw() == u32::MAX {
-        return Err(gone(bar, "register STATUS reads 0xffffffff"));
-    }
-    Ok(())
-}
-
-/// Reads, changes and writes back element `index` of a register.
-pub(super) fn modify<R: Register, B: Bar>(bar: &B, index: u32, change: impl FnOnce(R) -> R) {
-    change(R::read_at(bar, index)).write_at(bar, index);
+    access::check_alive::<STATUS, B>(bar)
 }

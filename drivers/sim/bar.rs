@@ -10,7 +10,7 @@ use super::regs::RegFile;
 use super::trace::Event;
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Doorbell};
-use crate::port::Host;
+use crate::port::{Host, Line};
 
 /// The registers of a software NIC. Cheap to clone.
 #[derive(Clone)]
@@ -109,6 +109,13 @@ impl Host for SimHost {
             return Err(Error::BusMasterLost { addr: self.0.name.clone() });
         }
         Ok(())
+    }
+
+    fn line(&self) -> Result<Box<dyn Line>> {
+        Err(Error::NoInterrupt {
+            addr: self.0.name.clone(),
+            why: "the software NIC raises none".to_owned(),
+        })
     }
 
     fn numa_node(&self) -> Option<u32> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::pool::{Batch, Mempool, PoolCache};
 use crate::port::{
     Control, LinkStatus, MacAddr, Port, PortConfig, PortInfo, PortStats, QueueRx, QueueTx, Queues,
-    RegValue, RxQueue, RxQueueStats, TxQueue, TxQueueStats,
+    RegValue, RxInterrupt, RxQueue, RxQueueStats, TxQueue, TxQueueStats,
 };
 
 /// PCI ids of the 82599ES with an SFP+ cage.
@@ -83,6 +83,10 @@ impl Control for SimPort {
 
     fn attach(&mut self, pool: &Mempool) -> Result<()> {
         self.inner.attach(pool)
+    }
+
+    fn interrupt(&mut self) -> Result<RxInterrupt> {
+        self.inner.interrupt()
     }
 
     fn stop(&mut self) -> Result<()> {

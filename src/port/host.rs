@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Line;
 use crate::error::Result;
 
 /// The bus side of a device: UIO's PCI config space on hardware, the model for the software NIC.
@@ -17,6 +18,12 @@ pub trait Host: Send + fmt::Debug {
     /// # Errors
     /// [`Gone`](crate::Error::Gone) or [`BusMasterLost`](crate::Error::BusMasterLost).
     fn check(&self) -> Result<()>;
+
+    /// The line that carries the device's interrupt.
+    ///
+    /// # Errors
+    /// [`NoInterrupt`](crate::Error::NoInterrupt) with the reason why there is none.
+    fn line(&self) -> Result<Box<dyn Line>>;
 
     /// NUMA node that the device is attached to, when known.
     fn numa_node(&self) -> Option<u32>;

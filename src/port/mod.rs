@@ -7,12 +7,14 @@ use std::fmt;
 
 mod config;
 mod host;
+mod irq;
 mod lifeline;
 mod queue;
 mod stats;
 
 pub use config::{FlowControl, MacAddr, PortConfig, RSS_KEY_SYMMETRIC, RssConfig};
 pub use host::Host;
+pub use irq::{Causes, Line, RxInterrupt};
 pub(crate) use lifeline::Lifeline;
 pub use queue::{QueueRx, QueueTx, RxQueue, TxQueue};
 pub use stats::{PortStats, RxQueueStats, TxQueueStats};
@@ -132,6 +134,13 @@ pub trait Control: Send + fmt::Debug {
     /// # Errors
     /// When a step did not finish in time; all later steps are carried out all the same.
     fn stop(&mut self) -> Result<()>;
+    /// The receive interrupt of a started port: one for all its queues, for one worker to sleep on.
+    /// While it is alive the port cannot be started again, as with the queues.
+    ///
+    /// # Errors
+    /// [`State`](crate::Error::State) when stopped; [`NoInterrupt`](crate::Error::NoInterrupt) with
+    /// the reason when there is none: use polling.
+    fn interrupt(&mut self) -> Result<RxInterrupt>;
     /// Link state now.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::super::regs::*;
 use crate::error::{Error, Result};
 use crate::mem::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping};
 use crate::mmio::{Access, Bar, Doorbell, Register};
-use crate::port::{Host, MacAddr};
+use crate::port::{Host, Line, MacAddr};
 
 pub(super) const MAC: MacAddr = MacAddr([0x02, 0x1b, 0x21, 1, 2, 3]);
 
@@ -271,6 +271,10 @@ impl Host for FakeHost {
 
     fn check(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn line(&self) -> Result<Box<dyn Line>> {
+        Err(Error::NoInterrupt { addr: "test".to_owned(), why: "this host has none".to_owned() })
     }
 
     fn numa_node(&self) -> Option<u32> {

@@ -1,0 +1,1 @@
+//! The driver against a register file that logs.

@@ -12,9 +12,9 @@ use barewire::pool::{DEFAULT_HEADROOM, PoolConfig};
 use barewire::port::{LinkStatus, PortConfig, PortStats, Queues};
 use barewire::{Mempool, Port};
 
-use super::Failure;
 use super::options::PortOptions;
 use super::units::FCS;
+use super::{Failure, Interrupt};
 
 /// Buffers that one worker's cache keeps at most.
 const CACHE: u32 = 256;
@@ -131,12 +131,16 @@ impl Session {
         Ok((session, queues))
     }
 
-    /// Waits until every port has link. That it does not come is told, and is not an error.
+    /// Waits until every port has link. That it does not come is told, and is not an error; nor is
+    /// a signal, which ends the run that follows before it begins.
     fn wait_for_link(&mut self, limit: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         loop {
             self.refresh()?;
             let Some(down) = self.ports.iter().find(|p| !p.link.up) else { return Ok(()) };
+            if Interrupt::came_anywhere() {
+                return Ok(());
+            }
             if start.elapsed() >= limit {
                 let name = &down.port.info().name;
                 tracing::warn!("{name} has no link after {limit:?}; going on without");

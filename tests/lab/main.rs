@@ -9,6 +9,7 @@ mod binding;
 mod crash;
 mod guest;
 mod igb_uio;
+mod lost;
 mod memory;
 mod refusals;
 mod tools;
@@ -62,6 +63,7 @@ impl Test {
 fn all() -> impl Iterator<Item = &'static Test> {
     [
         uio::TESTS,
+        lost::TESTS,
         memory::TESTS,
         refusals::TESTS,
         binding::TESTS,

@@ -181,7 +181,7 @@ pub(crate) fn own(addr: &str) -> ExitCode {
 }
 
 /// Starts such an owner.
-fn owner(nic: &Nic) -> Child {
+pub(crate) fn owner(nic: &Nic) -> Child {
     let mut child = Command::new("/proc/self/exe")
         .args(["own", &nic.0])
         .stdin(Stdio::piped())

@@ -8,22 +8,21 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
 
+use super::chip::{Chip, Model, Phy};
+use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
 use super::engine::{Chaos, Engine, Way};
 use super::iommu::SimIommu;
+use super::irq::Pin;
+use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
-use super::link::Link;
 use super::regs::RegFile;
-use super::reset::{Effect, Later};
-use super::setup::{QueueReg, queue_reg};
+use super::setup::{HEAD, QueueReg};
 use super::spec::SimConfig;
 use super::trace::{Event, Trace, Traced};
 use super::wire::Wire;
-use crate::drivers::ixgbe::regs::{BAR_LEN, CTRL, EICR};
-use crate::mmio::Register;
 use crate::port::MacAddr;
 
 /// What register accesses go through.
@@ -32,29 +31,53 @@ pub(super) struct Slow {
     pub(super) later: Vec<Later>,
     pub(super) eeprom: Eeprom,
     pub(super) link: Link,
+    /// On the MDIO bus, where the chip has one.
+    pub(super) phy: Phy,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table that were logged already.
     logged: BTreeSet<u32>,
+}
+
+/// What the registers that show the link remember.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    /// The link was lost since it was last looked at.
+    lost: bool,
+    was_up: bool,
+}
+
+impl Link {
+    /// Whether the link is up and was so since the last look. The look after one that found it
+    /// lost starts anew.
+    pub(super) fn look(&mut self, up: bool) -> bool {
+        self.lost |= self.was_up && !up;
+        self.was_up = up;
+        up & !std::mem::replace(&mut self.lost, !up)
+    }
 }
 
 /// See the module's documentation.
 pub(super) struct Device {
     pub(super) name: String,
     pub(super) drive: Drive,
+    pub(super) model: Model,
+    pub(super) chip: &'static dyn Chip,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
     pub(super) clock: Clock,
     slow: Mutex<Slow>,
     engine: Mutex<Engine>,
     /// Counts changes of registers that the engine goes by.
-    generation: AtomicU32,
+    pub(super) generation: AtomicU32,
     /// The control side waits for the engine: steppers keep out of its way.
     wanted: AtomicU32,
     /// Something in `Slow::later` is due in future.
-    pending: AtomicBool,
+    pub(super) pending: AtomicBool,
     /// A step was skipped because another thread was at it.
     skipped: AtomicBool,
-    gone: AtomicBool,
+    pub(super) gone: AtomicBool,
+    /// Its interrupt line.
+    pub(super) pin: Pin,
     /// Tails, too, go the slow way, to be traced or judged.
     watched: bool,
     trace: Option<Arc<Mutex<Trace>>>,
@@ -68,23 +91,35 @@ impl fmt::Debug for Device {
 
 impl Device {
     pub(super) fn new(config: &SimConfig, mac: MacAddr, wire: Box<dyn Wire>) -> Arc<Self> {
-        let regs = Arc::new(RegFile::new());
+        let chip = config.chip.chip();
+        let regs = Arc::new(RegFile::new(chip.map()));
         let iommu = SimIommu::new(config.seed);
-        let trace = (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace))));
+        let trace =
+            (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace, regs.map))));
         let chaos = Chaos::new(config.faults.clone(), config.seed);
-        let engine =
-            Engine::new(wire, regs.clone(), iommu.clone(), chaos, trace.clone(), config.lawyer);
+        let engine = Engine::new(
+            chip,
+            wire,
+            regs.clone(),
+            iommu.clone(),
+            chaos,
+            trace.clone(),
+            config.lawyer,
+        );
         let device = Arc::new(Self {
             name: config.name.clone(),
             drive: config.drive,
+            model: config.chip,
+            chip,
             regs,
             iommu,
             clock: Clock::new(config.drive),
             slow: Mutex::new(Slow {
                 later: Vec::new(),
-                eeprom: Eeprom::new(mac),
+                eeprom: chip.eeprom(mac),
                 link: Link::default(),
-                lawyer: config.lawyer.then(Lawyer::default),
+                phy: Phy::default(),
+                lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),
             engine: Mutex::new(engine),
@@ -93,12 +128,13 @@ impl Device {
             pending: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            pin: Pin::default(),
             watched: config.lawyer || config.trace > 0,
             trace,
         });
         // Powered on long ago: autoload is over.
         let mut slow = device.slow();
-        device.reset(&mut slow, CTRL(0));
+        chip.reset(&device, &mut slow, 0);
         while !slow.later.is_empty() {
             device.settle(&mut slow, Passing::Step);
         }
@@ -118,6 +154,13 @@ impl Device {
         engine
     }
 
+    /// The same, and it goes by the registers as they are now.
+    pub(super) fn current_engine(&self) -> MutexGuard<'_, Engine> {
+        let mut engine = self.engine();
+        engine.refresh(self.generation.load(Ordering::Relaxed));
+        engine
+    }
+
     /// The engine must look at the registers again. Only with the engine locked.
     pub(super) fn changed(&self) {
         self.generation.fetch_add(1, Ordering::Release);
@@ -131,7 +174,7 @@ impl Device {
     pub(super) fn unplug(&self) {
         // With the engine locked, so that no DMA happens after this returns.
         let _engine = self.engine();
-        self.gone.store(true, Ordering::Relaxed);
+        self.vanish();
     }
 
     pub(super) fn note(&self, event: Event) {
@@ -154,7 +197,7 @@ impl Device {
 
     /// Whether an offset is one that the device answers at.
     fn answers(&self, offset: u32) -> bool {
-        offset < BAR_LEN && offset.is_multiple_of(4) && !self.is_gone()
+        offset < self.regs.map.len && offset.is_multiple_of(4) && !self.is_gone()
     }
 
     /// Reads a register as software does.
@@ -162,13 +205,13 @@ impl Device {
         if !self.answers(offset) {
             return u32::MAX;
         }
-        let home = RegFile::home(offset);
+        let home = self.regs.map.home(offset);
         let mut slow = self.slow();
         self.settle(&mut slow, Passing::Read(home));
-        if RegFile::meta(home).is_none() && slow.logged.insert(home) {
+        if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "read of an unmodelled register");
         }
-        let value = self.read_special(&mut slow, home).unwrap_or_else(|| self.regs.read(home));
+        let value = self.chip.read(self, &mut slow, home).unwrap_or_else(|| self.regs.read(home));
         self.note(Event::Read { offset: home, value });
         value
     }
@@ -178,25 +221,25 @@ impl Device {
         if !self.answers(offset) {
             return;
         }
-        let home = RegFile::home(offset);
+        let home = self.regs.map.home(offset);
         let mut slow = self.slow();
         self.note(Event::Write { offset: home, value });
         self.settle(&mut slow, Passing::Nothing);
         if let Some(lawyer) = &mut slow.lawyer {
-            lawyer.write(&self.regs, home, value);
+            lawyer.write(self.chip, &self.regs, home, value);
         }
-        if RegFile::meta(home).is_none() && slow.logged.insert(home) {
+        if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "write to an unmodelled register");
         }
-        if self.regs.get::<CTRL>(0).has(CTRL::RST) && home != CTRL::META.offset {
+        if common::in_reset(&self.regs) && home != common::CTRL {
             // Nobody is at home during a reset.
             return;
         }
-        match queue_reg(home) {
-            Some((_, QueueReg::Tail)) => self.regs.poke(home, value & 0xffff),
-            Some((_, QueueReg::Head)) => self.write_head(home, value),
-            Some((_, QueueReg::Control)) => self.write_queue_control(&mut slow, home, value),
-            _ if self.write_special(&mut slow, home, value) => {}
+        match self.chip.queue_block(home).map(|(_, register)| register) {
+            Some(QueueReg::Tail) => self.regs.poke(home, value & 0xffff),
+            Some(QueueReg::Head) => self.write_head(home - HEAD, value),
+            Some(QueueReg::Control) => self.write_queue_control(&mut slow, home, value),
+            _ if self.chip.write(self, &mut slow, home, value) => {}
             _ => {
                 let _engine = self.engine();
                 self.regs.write(home, value);
@@ -212,58 +255,6 @@ impl Device {
             self.write(offset, tail);
         } else {
             self.regs.poke(offset, tail & 0xffff);
-        }
-    }
-
-    /// Puts off a change of a register.
-    pub(super) fn put_off(&self, slow: &mut Slow, later: Later) {
-        slow.later.retain(|l| l.offset != later.offset || l.effect != later.effect);
-        slow.later.push(later);
-        self.pending.store(true, Ordering::Relaxed);
-    }
-
-    /// Carries out what is due.
-    pub(super) fn settle(&self, slow: &mut Slow, passing: Passing) {
-        if slow.later.is_empty() {
-            return;
-        }
-        let now = self.clock.now();
-        for later in &mut slow.later {
-            let counts = match passing {
-                Passing::Nothing => false,
-                Passing::Read(offset) => offset == later.offset,
-                Passing::Step => true,
-            };
-            if counts {
-                later.reads = later.reads.saturating_sub(1);
-            }
-        }
-        let due;
-        (due, slow.later) =
-            std::mem::take(&mut slow.later).into_iter().partition(|l| l.reads == 0 || now >= l.due);
-        for later in due {
-            self.apply(slow, &later);
-        }
-        self.pending.store(!slow.later.is_empty(), Ordering::Relaxed);
-    }
-
-    fn apply(&self, slow: &mut Slow, later: &Later) {
-        let mut engine = self.engine();
-        let old = self.regs.peek(later.offset);
-        self.regs.poke(later.offset, old & !later.clear | later.set);
-        match later.effect {
-            Effect::None => {}
-            Effect::DataPath => {
-                // At once: a queue that is disabled and enabled again starts anew, even if no
-                // step came in between.
-                self.changed();
-                engine.refresh(self.generation.load(Ordering::Relaxed));
-            }
-            Effect::Autoload => {
-                self.load_mac(slow);
-                self.changed();
-            }
-            Effect::Trained => engine.training = false,
         }
     }
 
@@ -304,30 +295,15 @@ impl Device {
         let moved =
             engine.step(way, self.generation.load(Ordering::Acquire), self.clock.wire_now());
         if engine.shared.removal {
-            self.gone.store(true, Ordering::Relaxed);
+            self.vanish();
+        }
+        let written = std::mem::take(&mut engine.shared.written);
+        if written != 0 {
+            self.change_causes(|regs| self.chip.received(regs, written));
         }
         if engine.link_changed() {
-            let causes = self.regs.word(EICR::META.offset);
-            let _old = causes.map(|w| w.fetch_or(EICR::LSC.mask(), Ordering::AcqRel));
+            self.change_causes(|regs| self.chip.link_changed(regs));
         }
         moved
     }
-}
-
-/// What makes time pass for a change that was put off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Passing {
-    /// Only the clock.
-    Nothing,
-    /// A read of this register.
-    Read(u32),
-    /// A step of the model.
-    Step,
-}
-
-/// How long something takes: until the clock has moved on, or software has looked so often.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Takes {
-    pub(super) time: Duration,
-    pub(super) reads: u32,
 }

@@ -4,18 +4,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::chip::Chip;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
 use super::iommu::{SimIommu, Windows};
 use super::lawyer::{Lawyer, Rule};
 use super::regs::RegFile;
 use super::rx::RxPath;
-use super::setup::{RxPlan, TxPlan};
+use super::setup::Mac;
 use super::stats::{Tally, Truth};
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
 use super::wire::{Loopback, Wire};
-use crate::drivers::ixgbe::regs::{HLREG0, STATUS};
-use crate::mmio::Register;
 
 /// Frames received, and descriptors fetched per transmit queue, in one step at most.
 pub(super) const BATCH: usize = 64;
@@ -99,6 +98,7 @@ impl Chaos {
 
 /// What both directions use.
 pub(super) struct Shared {
+    pub(super) chip: &'static dyn Chip,
     pub(super) regs: Arc<RegFile>,
     pub(super) windows: Windows,
     pub(super) tally: Tally,
@@ -110,6 +110,8 @@ pub(super) struct Shared {
     pub(super) trace: Arc<Mutex<Trace>>,
     /// Records descriptors that break the format, when that is asked for.
     pub(super) lawyer: Option<Lawyer>,
+    /// Receive queues, one bit each, that have written packets back in this step.
+    pub(super) written: u128,
     /// The card was pulled in this step.
     pub(super) removal: bool,
     now: Duration,
@@ -151,7 +153,7 @@ pub(super) enum Way {
 pub(super) struct Engine {
     pub(super) wire: Box<dyn Wire>,
     pub(super) shared: Shared,
-    /// In place of the wire while HLREG0.LPBK leads the MAC's transmitter to its receiver.
+    /// In place of the wire while loopback leads the MAC's transmitter to its receiver.
     looped: Option<Loopback>,
     rx: RxPath,
     tx: TxPath,
@@ -162,10 +164,9 @@ pub(super) struct Engine {
     pub(super) bus_master: bool,
     /// Somebody cleared that bit behind the driver's back.
     pub(super) master_lost: bool,
-    /// The link is being negotiated.
+    /// The link is being negotiated, or the PHY is off.
     pub(super) training: bool,
-    /// STATUS.GIO_MASTER: the driver has not asked for master disable.
-    master_enabled: bool,
+    mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
     /// Link forced down by a test.
@@ -175,6 +176,7 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
+        chip: &'static dyn Chip,
         wire: Box<dyn Wire>,
         regs: Arc<RegFile>,
         iommu: Arc<SimIommu>,
@@ -182,7 +184,9 @@ impl Engine {
         trace: Option<Arc<Mutex<Trace>>>,
         lawyer: bool,
     ) -> Self {
+        let map = regs.map;
         let shared = Shared {
+            chip,
             regs,
             windows: Windows::default(),
             tally: Tally::default(),
@@ -190,8 +194,9 @@ impl Engine {
             log: FaultLog::default(),
             chaos,
             traced: trace.is_some(),
-            trace: trace.unwrap_or_default(),
-            lawyer: lawyer.then(Lawyer::default),
+            trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
+            lawyer: lawyer.then(|| Lawyer::new(map)),
+            written: 0,
             removal: false,
             now: Duration::ZERO,
         };
@@ -205,8 +210,8 @@ impl Engine {
             seen: (0, 0),
             bus_master: false,
             master_lost: false,
-            training: true,
-            master_enabled: true,
+            training: false,
+            mac: Mac { looped: false, master: true, linked: true },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -226,6 +231,16 @@ impl Engine {
         !self.down() && self.medium().link_up()
     }
 
+    /// Whether the PHY has a link, whatever the MAC makes of it.
+    pub(super) fn carrier(&self) -> bool {
+        !self.training && !self.unplugged && self.flap == 0 && self.wire.link_up()
+    }
+
+    /// What NIC and wire are good for, in Mbit/s.
+    pub(super) fn speed_mbps(&self) -> u32 {
+        self.medium().speed_mbps().min(self.shared.chip.mbps())
+    }
+
     /// Whether the link has come or gone since the last call.
     pub(super) fn link_changed(&mut self) -> bool {
         let up = self.link_up();
@@ -234,11 +249,12 @@ impl Engine {
 
     /// Whether the link is down for a reason on this side of the wire.
     fn down(&self) -> bool {
-        self.training || (self.unplugged || self.flap > 0) && self.looped.is_none()
+        let out = self.unplugged || self.flap > 0 || !self.mac.linked;
+        self.training || out && self.looped.is_none()
     }
 
     /// What the MAC is connected to.
-    pub(super) fn medium(&self) -> &dyn Wire {
+    fn medium(&self) -> &dyn Wire {
         match &self.looped {
             Some(inner) => inner,
             None => &*self.wire,
@@ -264,7 +280,7 @@ impl Engine {
                 self.flap = 1 + self.shared.chaos.below(50);
             }
         }
-        if self.down() || !self.master_enabled {
+        if self.down() || !self.mac.master {
             return false;
         }
         let master = self.bus_master;
@@ -279,8 +295,8 @@ impl Engine {
         if self.rx.is_on() && way != Way::Tx && master {
             moved |= self.receive(now);
         }
-        let Shared { tally, regs, truth, .. } = &mut self.shared;
-        tally.flush(regs, truth);
+        let Shared { chip, tally, regs, truth, .. } = &mut self.shared;
+        tally.flush(*chip, regs, truth);
         moved
     }
 
@@ -318,17 +334,17 @@ impl Engine {
             self.shared.windows = self.iommu.windows();
         }
         self.seen = seen;
-        let Shared { regs, .. } = &self.shared;
-        let regs = regs.clone();
-        self.master_enabled = regs.get::<STATUS>(0).has(STATUS::GIO_MASTER);
-        if !regs.get::<HLREG0>(0).has(HLREG0::LPBK) {
+        let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
+        let mac = chip.mac(&regs);
+        self.mac = mac;
+        if !mac.looped {
             self.looped = None;
         } else if self.looped.is_none() {
             self.looped = Some(Loopback::new());
         }
         let windows = std::mem::take(&mut self.shared.windows);
-        self.rx.set_up(&self.shared, |old| RxPlan::decode(&regs, &windows, old));
-        self.tx.set_up(&mut self.shared, TxPlan::decode(&regs, &windows));
+        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &windows, old));
+        self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &windows));
         self.shared.windows = windows;
         self.wire.announce_pause(self.tx.send_pause());
     }

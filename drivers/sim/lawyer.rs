@@ -3,13 +3,10 @@
 
 use std::fmt;
 
-use super::fault::QueueId;
-use super::regs::RegFile;
-use super::setup::{QueueReg, queue_reg};
-use crate::drivers::ixgbe::regs::{
-    self, CTRL, DMATXCTL, HLREG0, MTQC, RDRXCTL, RTTDCS, RXCTRL, RXDCTL, TXDCTL,
-};
-use crate::mmio::Register;
+use super::chip::Chip;
+use super::common;
+use super::regs::{Map, RegFile};
+use super::setup::{CONTROL, ENABLE, LENGTH, QueueReg};
 
 /// A rule of the datasheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +14,8 @@ use crate::mmio::Register;
 pub enum Rule {
     /// A tail is written only after the queue's ENABLE reads back as one (4.6.7, 4.6.8).
     TailBeforeEnable,
+    /// A receive tail is written only after RCTL.RXEN is set (82576 datasheet 4.5.9).
+    TailBeforeReceive,
     /// A tail stays below the ring's length (7.1.9, 7.2.3.3).
     TailBeyondRing,
     /// Base, length and head of a ring do not change while its queue is enabled (4.6.7.1).
@@ -50,63 +49,54 @@ pub struct Violation {
     pub offset: u32,
     /// The value written; for descriptors the index.
     pub value: u32,
+    /// The register's name.
+    pub name: &'static str,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = RegFile::meta(self.offset).map_or("?", |m| m.name);
-        write!(f, "{:?}: {name} ({:#07x}) = {:#010x}", self.rule, self.offset, self.value)
+        let Self { rule, offset, value, name } = self;
+        write!(f, "{rule:?}: {name} ({offset:#07x}) = {value:#010x}")
     }
 }
-
-/// Registers whose reserved bits are all known to the table: bits outside fields keep their
-/// reset value.
-const STRICT: [&str; 14] = [
-    "CTRL", "FCTRL", "MRQC", "RXCSUM", "HLREG0", "RXCTRL", "RDRXCTL", "DMATXCTL", "MTQC", "RDLEN",
-    "TDLEN", "RXDCTL", "TXDCTL", "SRRCTL",
-];
 
 /// Most breaches kept; a broken driver repeats itself.
 const KEPT: usize = 1000;
 
 /// What was recorded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lawyer {
     found: Vec<Violation>,
+    map: &'static Map,
 }
 
 impl Lawyer {
+    pub(super) fn new(map: &'static Map) -> Self {
+        Self { found: Vec::new(), map }
+    }
+
     pub(super) fn found(&self) -> Vec<Violation> {
         self.found.clone()
     }
 
     pub(super) fn record(&mut self, rule: Rule, offset: u32, value: u32) {
         if self.found.len() < KEPT {
-            self.found.push(Violation { rule, offset, value });
+            let name = self.map.meta(offset).map_or("?", |m| m.name);
+            self.found.push(Violation { rule, offset, value, name });
         }
     }
 
     /// Looks at a write that is about to happen.
-    pub(super) fn write(&mut self, regs: &RegFile, offset: u32, value: u32) {
-        if regs.get::<CTRL>(0).has(CTRL::RST) && offset != CTRL::META.offset {
+    pub(super) fn write(&mut self, chip: &dyn Chip, regs: &RegFile, offset: u32, value: u32) {
+        if common::in_reset(regs) && offset != common::CTRL {
             self.record(Rule::WriteDuringReset, offset, value);
         }
-        if let Some((queue, register)) = queue_reg(offset) {
-            self.queue_write(regs, queue, register, offset, value);
+        if let Some((block, register)) = chip.queue_block(offset) {
+            self.queue_write(regs, block, register, offset, value);
         }
-        match offset {
-            o if o == RXCTRL::META.offset && RXCTRL(value).has(RXCTRL::RXEN) => {
-                let mac = regs.get::<HLREG0>(0).has(HLREG0::RXCRCSTRP);
-                if mac != regs.get::<RDRXCTL>(0).has(RDRXCTL::CRCSTRIP) {
-                    self.record(Rule::CrcStripMismatch, offset, value);
-                }
-            }
-            o if o == MTQC::META.offset && !regs.get::<RTTDCS>(0).has(RTTDCS::ARBDIS) => {
-                self.record(Rule::ArbiterRunning, offset, value);
-            }
-            _ => {}
-        }
-        let Some(meta) = RegFile::meta(offset).filter(|m| STRICT.contains(&m.name)) else { return };
+        chip.judge(self, regs, offset, value);
+        let strict = chip.strict();
+        let Some(meta) = self.map.meta(offset).filter(|m| strict.contains(&m.name)) else { return };
         let known = meta.fields.iter().fold(0, |mask, field| mask | field.mask());
         // The DCA registers' oddity is in the table: a bit that reads one and is written zero.
         if (value ^ meta.reset) & !known != 0 {
@@ -117,21 +107,13 @@ impl Lawyer {
     fn queue_write(
         &mut self,
         regs: &RegFile,
-        queue: QueueId,
+        block: u32,
         register: QueueReg,
         offset: u32,
         value: u32,
     ) {
-        let (control, length) = match queue {
-            QueueId::Rx(q) => {
-                (regs::rx_reg(&RXDCTL::META, q.into()), regs::rx_reg(&regs::RDLEN::META, q.into()))
-            }
-            QueueId::Tx(q) => {
-                (TXDCTL::META.offset_of(q.into()), regs::TDLEN::META.offset_of(q.into()))
-            }
-        };
-        let enabled = regs.peek(control) & RXDCTL::ENABLE.mask() != 0;
-        let descriptors = regs.peek(length) / 16;
+        let enabled = regs.peek(block + CONTROL) & ENABLE != 0;
+        let descriptors = regs.peek(block + LENGTH) / 16;
         match register {
             QueueReg::Tail => {
                 if !enabled && value != 0 {
@@ -150,14 +132,8 @@ impl Lawyer {
             QueueReg::Length if !value.is_multiple_of(128) => {
                 self.record(Rule::MisalignedLength, offset, value);
             }
-            QueueReg::Control if value & RXDCTL::ENABLE.mask() != 0 => {
-                if descriptors == 0 {
-                    self.record(Rule::EnabledWithoutRing, offset, value);
-                }
-                let transmit = matches!(queue, QueueId::Tx(_));
-                if transmit && !regs.get::<DMATXCTL>(0).has(DMATXCTL::TE) {
-                    self.record(Rule::TransmitDmaOff, offset, value);
-                }
+            QueueReg::Control if value & ENABLE != 0 && descriptors == 0 => {
+                self.record(Rule::EnabledWithoutRing, offset, value);
             }
             _ => {}
         }

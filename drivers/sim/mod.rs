@@ -28,6 +28,8 @@
 //!   stripped; MAC loopback.
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
 //!   checksums and VLAN tags, padding, completion by report-status.
+//! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
+//!   on reading the causes.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit pairs, queue maps. Like the chip,
 //!   GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a stripped CRC out.
 //!
@@ -35,28 +37,30 @@
 //!
 //! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
 //! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
-//! without effect are: interrupt delivery (causes and masks are kept, only link changes are
-//! raised), descriptor thresholds, RSC, header split, Flow Director, EtherType and 5-tuple
+//! without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
+//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple
 //! filters, virtualisation, traffic classes, time stamps, wake-up, the SFP module's own EEPROM,
 //! and PHYs on the MDIO bus.
 
 #![forbid(unsafe_code)]
 
 mod bar;
+mod chip;
+mod common;
 mod device;
 mod drive;
 mod eeprom;
 mod engine;
 mod fault;
 mod iommu;
+mod irq;
+mod later;
 mod lawyer;
-mod link;
 mod nic;
 mod offload;
 mod packet;
 mod port;
 mod regs;
-mod reset;
 mod rss;
 mod rx;
 mod setup;
@@ -70,6 +74,7 @@ pub mod wire;
 mod tests;
 
 pub use bar::{SimBar, SimDoorbell, SimHost};
+pub use chip::Model;
 pub use drive::Drive;
 pub use fault::{Fault, FaultKind, FaultPlan, Inject, QueueId};
 pub use iommu::SimIommu;

@@ -54,7 +54,8 @@ impl SimNic {
             Box::new(probe.wire())
         } else {
             let virtual_time = config.drive == Drive::Step;
-            let ctx = WireContext { nic: &config.name, seed: config.seed, virtual_time };
+            let mbps = config.chip.chip().mbps();
+            let ctx = WireContext { nic: &config.name, seed: config.seed, virtual_time, mbps };
             wire::open(&config.wire, &ctx)?
         };
         let mac = config.mac.unwrap_or_else(own_mac);

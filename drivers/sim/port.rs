@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::bar::SimBar;
+use super::chip::Model;
 use super::device::Device;
 use super::drive::Drive;
 use super::engine::Way;
@@ -17,14 +17,13 @@ use crate::port::{
     RegValue, RxInterrupt, RxQueue, RxQueueStats, TxQueue, TxQueueStats,
 };
 
-/// PCI ids of the 82599ES with an SFP+ cage.
+/// Intel.
 const VENDOR: u16 = 0x8086;
-const DEVICE: u16 = 0x10fb;
 
 /// The port of a software NIC.
 #[derive(Debug)]
 struct SimPort {
-    inner: Ixgbe<SimBar>,
+    inner: Box<dyn Control>,
     nic: SimNic,
     /// Frames filtered before the last start.
     filtered: u64,
@@ -37,7 +36,17 @@ impl SimNic {
     /// What the driver's own open meets.
     pub fn open_port(&self) -> Result<Port> {
         let host = Box::new(self.host());
-        let inner = Ixgbe::open(self.bar(), host, self.iommu(), VENDOR, DEVICE)?;
+        let id = self.device().chip.pci_id();
+        let inner: Box<dyn Control> = match self.device().model {
+            Model::I82599 => Box::new(Ixgbe::open(self.bar(), host, self.iommu(), VENDOR, id)?),
+            Model::I82576 => {
+                return Err(Error::Unsupported {
+                    addr: self.device().name.clone(),
+                    vendor: VENDOR,
+                    device: id,
+                });
+            }
+        };
         Ok(Port::from_control(Box::new(SimPort { inner, nic: self.clone(), filtered: 0 })))
     }
 }

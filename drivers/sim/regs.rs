@@ -1,63 +1,75 @@
 //! The register file: storage and access modes, from the chip's table.
 
-use std::sync::OnceLock;
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::drivers::ixgbe::regs;
 use crate::mmio::{Access, RegMeta, Register};
 
-/// 32-bit words of the BAR.
-pub(super) const WORDS: usize = (regs::BAR_LEN / 4) as usize;
+/// Low and high half of a counter that is wider than a register.
+pub(super) type Pair = (&'static RegMeta, &'static RegMeta);
 
-/// What the table says about each word of the BAR.
-struct Map {
+/// What a chip's table says about each word of its BAR. Made once for each chip.
+pub(super) struct Map {
+    /// Bytes of the BAR.
+    pub(super) len: u32,
     /// By word: index into `lines` plus one; 0 where the table has nothing.
     line: Box<[u16]>,
     /// By word: where its value lives; differs for second addresses of a register.
     home: Box<[u16]>,
     lines: Vec<&'static RegMeta>,
+    pairs: &'static [Pair],
+    /// Largest value of a pair; it sticks there.
+    wide_max: u64,
 }
 
-fn map() -> &'static Map {
-    static MAP: OnceLock<Map> = OnceLock::new();
-    MAP.get_or_init(|| {
-        let lines: Vec<_> = regs::table().collect();
-        let mut line = vec![0u16; WORDS].into_boxed_slice();
-        let mut home: Box<[u16]> = (0..WORDS).map(|w| w as u16).collect();
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Map({} lines)", self.lines.len())
+    }
+}
+
+impl Map {
+    /// The map of a table. Element `n` of an alias is element `n` of what it stands for.
+    pub(super) fn new(
+        len: u32,
+        table: impl Iterator<Item = &'static RegMeta>,
+        aliases: &[(&str, &str)],
+        pairs: &'static [Pair],
+        wide_max: u64,
+    ) -> Self {
+        let lines: Vec<_> = table.collect();
+        let size = (len / 4) as usize;
+        let mut line = vec![0u16; size].into_boxed_slice();
+        let mut home: Box<[u16]> = (0..size).map(|w| w as u16).collect();
         let words = |m: &'static RegMeta| (0..m.count).map(|n| (m.offset_of(n) / 4) as usize);
         for (n, meta) in (1u16..).zip(&lines) {
-            for word in words(meta).filter(|w| *w < WORDS) {
+            for word in words(meta).filter(|w| *w < size) {
                 line[word] = n;
             }
         }
         let find = |name: &str| lines.iter().copied().find(|m| m.name == name);
-        for (alias, target) in regs::ALIASES {
+        for (alias, target) in aliases {
             let (Some(alias), Some(target)) = (find(alias), find(target)) else { continue };
             for (from, to) in words(alias).zip(words(target)) {
                 home[from] = to as u16;
             }
         }
-        Map { line, home, lines }
-    })
+        Self { len, line, home, lines, pairs, wide_max }
+    }
+
+    /// The table's line for a BAR offset.
+    pub(super) fn meta(&self, offset: u32) -> Option<&'static RegMeta> {
+        let n = *self.line.get((offset / 4) as usize)?;
+        self.lines.get(usize::from(n).checked_sub(1)?).copied()
+    }
+
+    /// Offset at which the register at `offset` is stored, for those with two addresses.
+    pub(super) fn home(&self, offset: u32) -> u32 {
+        self.home.get((offset / 4) as usize).map_or(offset, |w| u32::from(*w) * 4)
+    }
 }
 
-/// Byte counters of 36 bits in a pair of registers: offsets of the low halves, how many, and the
-/// distances of two pairs and of a pair's halves.
-const PAIRS: [(&RegMeta, &RegMeta); 8] = [
-    (&regs::GORCL::META, &regs::GORCH::META),
-    (&regs::GOTCL::META, &regs::GOTCH::META),
-    (&regs::TORL::META, &regs::TORH::META),
-    (&regs::RXNFGBCL::META, &regs::RXNFGBCH::META),
-    (&regs::RXDGBCL::META, &regs::RXDGBCH::META),
-    (&regs::TXDGBCL::META, &regs::TXDGBCH::META),
-    (&regs::QBRC_L::META, &regs::QBRC_H::META),
-    (&regs::QBTC_L::META, &regs::QBTC_H::META),
-];
-
-/// Largest value of a 36-bit counter; it sticks there.
-const WIDE_MAX: u64 = (1 << 36) - 1;
-
-/// One 36-bit counter.
+/// One such counter.
 #[derive(Debug, Default)]
 struct Wide {
     value: AtomicU64,
@@ -69,8 +81,9 @@ struct Wide {
 /// The registers of one NIC.
 #[derive(Debug)]
 pub(super) struct RegFile {
+    pub(super) map: &'static Map,
     words: Box<[AtomicU32]>,
-    /// Pair counters, `MAX_PAIRS` for each line of [`PAIRS`].
+    /// Pair counters, `MAX_PAIRS` for each line of `map.pairs`.
     wide: Box<[Wide]>,
 }
 
@@ -78,17 +91,17 @@ pub(super) struct RegFile {
 const MAX_PAIRS: usize = 16;
 
 impl RegFile {
-    pub(super) fn new() -> Self {
-        let words = (0..WORDS).map(|_| AtomicU32::new(0)).collect();
-        let wide = (0..PAIRS.len() * MAX_PAIRS).map(|_| Wide::default()).collect();
-        let file = Self { words, wide };
+    pub(super) fn new(map: &'static Map) -> Self {
+        let words = (0..map.len / 4).map(|_| AtomicU32::new(0)).collect();
+        let wide = (0..map.pairs.len() * MAX_PAIRS).map(|_| Wide::default()).collect();
+        let file = Self { map, words, wide };
         file.reset();
         file
     }
 
     /// Every register as after a reset.
     pub(super) fn reset(&self) {
-        for meta in &map().lines {
+        for meta in &self.map.lines {
             for n in 0..meta.count {
                 if let Some(word) = self.words.get((meta.offset_of(n) / 4) as usize) {
                     word.store(meta.reset, Ordering::Relaxed);
@@ -99,17 +112,6 @@ impl RegFile {
             wide.value.store(0, Ordering::Relaxed);
             wide.seen.store(0, Ordering::Relaxed);
         }
-    }
-
-    /// The table's line for a BAR offset.
-    pub(super) fn meta(offset: u32) -> Option<&'static RegMeta> {
-        let n = *map().line.get((offset / 4) as usize)?;
-        map().lines.get(usize::from(n).checked_sub(1)?).copied()
-    }
-
-    /// Offset at which the register at `offset` is stored, for those with two addresses.
-    pub(super) fn home(offset: u32) -> u32 {
-        map().home.get((offset / 4) as usize).map_or(offset, |w| u32::from(*w) * 4)
     }
 
     /// The word itself, for tails and heads.
@@ -132,10 +134,23 @@ impl RegFile {
         }
     }
 
+    /// Clears and sets bits of the stored value, whatever the access mode.
+    pub(super) fn change(&self, offset: u32, clear: u32, set: u32) {
+        if let Some(word) = self.word(offset) {
+            let change = |old: u32| Some(old & !clear | set);
+            let _always = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, change);
+        }
+    }
+
     /// Element `n` of a register, without side effects.
     #[inline]
     pub(super) fn get<R: Register>(&self, n: u32) -> R {
         R::from_raw(self.peek(R::META.offset_of(n)))
+    }
+
+    /// All elements of a register, without side effects.
+    pub(super) fn all<R: Register>(&self) -> impl Iterator<Item = u32> {
+        (0..R::META.count).map(|n| self.peek(R::META.offset_of(n)))
     }
 
     /// Replaces element `n` of a register.
@@ -146,7 +161,7 @@ impl RegFile {
 
     /// Reads as software does. `offset` is a home offset inside the BAR.
     pub(super) fn read(&self, offset: u32) -> u32 {
-        let Some(meta) = Self::meta(offset) else { return 0 };
+        let Some(meta) = self.map.meta(offset) else { return 0 };
         if let Some((wide, high)) = self.wide(offset) {
             return if high {
                 let seen = wide.seen.swap(0, Ordering::Relaxed);
@@ -167,7 +182,7 @@ impl RegFile {
 
     /// Writes as software does. `offset` is a home offset inside the BAR.
     pub(super) fn write(&self, offset: u32, value: u32) {
-        let (Some(meta), Some(word)) = (Self::meta(offset), self.word(offset)) else { return };
+        let (Some(meta), Some(word)) = (self.map.meta(offset), self.word(offset)) else { return };
         match meta.access {
             Access::Ro | Access::Rc | Access::Wo => {}
             Access::Rw | Access::Sc => word.store(value, Ordering::Release),
@@ -182,7 +197,7 @@ impl RegFile {
 
     /// The pair counter behind an offset, and whether it is the high half.
     fn wide(&self, offset: u32) -> Option<(&Wide, bool)> {
-        for (i, (low, high)) in PAIRS.iter().enumerate() {
+        for (i, (low, high)) in self.map.pairs.iter().enumerate() {
             for (meta, is_high) in [(low, false), (high, true)] {
                 let Some(from) = offset.checked_sub(meta.offset) else { continue };
                 let n = from.checked_div(meta.stride).unwrap_or(0);
@@ -196,26 +211,34 @@ impl RegFile {
 
     /// Adds to element `n` of a counter, which sticks at its maximum.
     pub(super) fn count<R: Register>(&self, n: u32, by: u64) {
+        self.count_to::<R>(n, by, u32::MAX);
+    }
+
+    /// The same for a counter that sticks at `max`.
+    pub(super) fn count_to<R: Register>(&self, n: u32, by: u64, max: u32) {
         let Some(word) = self.word(R::META.offset_of(n)).filter(|_| by > 0) else { return };
         let by = u32::try_from(by).unwrap_or(u32::MAX);
-        let add = |old: u32| Some(old.saturating_add(by));
+        let add = |old: u32| Some(old.saturating_add(by).min(max));
         let _always = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add);
     }
 
-    /// Adds to the 36-bit counter whose low half is element `n` of `R`.
+    /// Adds to the pair counter whose low half is element `n` of `R`.
     pub(super) fn count_wide<R: Register>(&self, n: u32, by: u64) {
-        let pair = PAIRS.iter().position(|(low, _)| low.offset == R::META.offset);
+        let pair = self.map.pairs.iter().position(|(low, _)| low.offset == R::META.offset);
         let wide = pair.and_then(|i| self.wide.get(i * MAX_PAIRS + n as usize));
         let Some(wide) = wide.filter(|_| by > 0) else { return };
-        let add = |old: u64| Some(old.saturating_add(by).min(WIDE_MAX));
+        let add = |old: u64| Some(old.saturating_add(by).min(self.map.wide_max));
         let _always = wide.value.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::chip::{Chip, I82599};
     use super::*;
-    use regs::{CRCERRS, CTRL, EICR, EIMS, GORCH, GORCL, GPRC, LINKS, MAXFRS, QBRC_H, QBRC_L};
+    use crate::drivers::ixgbe::regs::{
+        self, CRCERRS, CTRL, EICR, EIMS, GORCH, GORCL, GPRC, LINKS, MAXFRS, QBRC_H, QBRC_L,
+    };
 
     fn offset<R: Register>(_: R) -> u32 {
         R::META.offset
@@ -223,7 +246,7 @@ mod tests {
 
     #[test]
     fn access_modes() {
-        let f = RegFile::new();
+        let f = RegFile::new(I82599.map());
         let max = offset(MAXFRS(0));
         assert_eq!(f.read(max), MAXFRS::META.reset);
         f.write(max, 0x2400_0000);
@@ -245,7 +268,7 @@ mod tests {
 
     #[test]
     fn counters_clear_on_read_and_stick() {
-        let f = RegFile::new();
+        let f = RegFile::new(I82599.map());
         f.count::<GPRC>(0, 7);
         f.write(offset(GPRC(0)), 99);
         assert_eq!((f.read(offset(GPRC(0))), f.read(offset(GPRC(0)))), (7, 0));
@@ -256,7 +279,7 @@ mod tests {
 
     #[test]
     fn pairs_hold_36_bits_and_lose_nothing_between_the_halves() {
-        let f = RegFile::new();
+        let f = RegFile::new(I82599.map());
         let (low, high) = (offset(GORCL(0)), offset(GORCH(0)));
         f.count_wide::<GORCL>(0, (3 << 32) + 17);
         assert_eq!(f.read(low), 17);
@@ -276,8 +299,9 @@ mod tests {
     #[test]
     fn second_addresses_are_the_same_register() {
         use regs::{MRQC, MRQC_ALIAS, RAL, RAL_ALIAS};
-        assert_eq!(RegFile::home(MRQC_ALIAS::META.offset), MRQC::META.offset);
-        assert_eq!(RegFile::home(RAL_ALIAS::META.offset_of(15)), RAL::META.offset_of(15));
-        assert_eq!(RegFile::home(RAL::META.offset), RAL::META.offset);
+        let map = I82599.map();
+        assert_eq!(map.home(MRQC_ALIAS::META.offset), MRQC::META.offset);
+        assert_eq!(map.home(RAL_ALIAS::META.offset_of(15)), RAL::META.offset_of(15));
+        assert_eq!(map.home(RAL::META.offset), RAL::META.offset);
     }
 }

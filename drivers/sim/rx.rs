@@ -7,22 +7,16 @@ use super::engine::Shared;
 use super::fault::{Fault, FaultKind, Inject, QueueId};
 use super::iommu::Place;
 use super::packet::{self, Check, Parsed, ptype};
-use super::setup::{Ring, RxPlan, RxSetup};
+use super::setup::{ErrorBits, Ring, RxPlan, RxSetup};
 use super::trace::Event;
 use crate::drivers::intel::RxDesc;
-use crate::drivers::ixgbe::regs::MRQC;
 use crate::mem::DmaTarget;
-use crate::mmio::Register;
 
 /// Shortest frame without CRC.
 const SHORTEST: usize = 60;
-/// Queues of the chip.
+/// Queues of the chip that has most.
 const QUEUES: usize = 128;
 
-/// Error bits of the write-back's second word (datasheet 7.1.6.2).
-const RXE: u64 = 1 << 29;
-const L4E: u64 = 1 << 30;
-const IPE: u64 = 1 << 31;
 /// Passed only the multicast hash.
 const PIF: u64 = 1 << 7;
 
@@ -118,12 +112,14 @@ impl RxPath {
             match self.hurt(shared, frame) {
                 Hurt::None => {}
                 Hurt::Gone => return true,
-                Hurt::Marked => extra = RXE,
+                Hurt::Marked => extra = self.plan.errors.damaged,
             }
         }
         let len = frame.len();
         let tag = packet::vlan_tag(frame);
-        if len < SHORTEST || len > self.plan.longest + if tag.is_some() { 4 } else { 0 } {
+        if len < SHORTEST
+            || len > self.plan.longest + if tag.is_some() { self.plan.tag_room } else { 0 }
+        {
             return self.bad_length(shared, frame);
         }
         let Some(passed) = self.filter(frame, tag) else {
@@ -134,7 +130,10 @@ impl RxPath {
         };
         let parsed = packet::parse(frame);
         let target = self.choose(frame, &parsed);
-        let mut w1 = RxDesc::DD | RxDesc::EOP | checks(&parsed) | extra;
+        let mut w1 = RxDesc::DD
+            | RxDesc::EOP
+            | checks(&parsed, self.plan.errors) & !self.plan.unchecked
+            | extra;
         if passed.inexact {
             w1 |= PIF;
         }
@@ -146,7 +145,7 @@ impl RxPath {
             // A queue that is off drops, and counts where it would count if it were on.
             let slot = self.plan.slots.get(number).copied().unwrap_or(0);
             shared.tally.rx.drop(slot);
-            finish_frame(shared, frame, w1);
+            finish_frame(shared, frame, self.plan.errors, w1);
             return true;
         };
         let plain = tag.is_none() && self.plan.strip_crc && !shared.chaos.any();
@@ -178,7 +177,7 @@ impl RxPath {
                 return false;
             }
         }
-        finish_frame(shared, frame, w1);
+        finish_frame(shared, frame, self.plan.errors, w1);
         true
     }
 
@@ -195,7 +194,7 @@ impl RxPath {
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Damage) {
-            if self.plan.fctrl.store_bad {
+            if self.plan.accept.store_bad {
                 shared.tally.delivered_bad += 1;
                 return Hurt::Marked;
             }
@@ -233,9 +232,9 @@ impl RxPath {
         let exact = Some(Passed { inexact: false });
         let to: [u8; 6] = *frame.first_chunk()?;
         if to[0] & 1 == 0 {
-            return if plan.fctrl.unicast || plan.macs.contains(&to) { exact } else { None };
+            return if plan.accept.unicast || plan.macs.contains(&to) { exact } else { None };
         }
-        if plan.fctrl.multicast || to == [0xff; 6] && plan.fctrl.broadcast {
+        if plan.accept.multicast || to == [0xff; 6] && plan.accept.broadcast {
             return exact;
         }
         if plan.macs.contains(&to) {
@@ -253,15 +252,15 @@ impl RxPath {
         let (v4, v6) = (parsed.ptype & ptype::IPV4 != 0, parsed.ptype & ptype::IPV6 != 0);
         let tcp = parsed.ptype & ptype::TCP != 0;
         let udp = parsed.ptype & ptype::UDP != 0;
-        let on = |field| rss.fields.has(field);
+        let on = rss.fields;
         // RSS types of the write-back: datasheet 7.1.6.2, table of RSS types.
         let (rss_type, ports) = match (v4, v6) {
-            (true, _) if tcp && on(MRQC::RSS_TCPIPV4) => (1, true),
-            (true, _) if udp && on(MRQC::RSS_UDPIPV4) => (7, true),
-            (true, _) if on(MRQC::RSS_IPV4) => (2, false),
-            (_, true) if tcp && on(MRQC::RSS_TCPIPV6) => (3, true),
-            (_, true) if udp && on(MRQC::RSS_UDPIPV6) => (8, true),
-            (_, true) if on(MRQC::RSS_IPV6) => (5, false),
+            (true, _) if tcp && on.tcp4 => (1, true),
+            (true, _) if udp && on.udp4 => (7, true),
+            (true, _) if on.ipv4 => (2, false),
+            (_, true) if tcp && on.tcp6 => (3, true),
+            (_, true) if udp && on.udp6 => (8, true),
+            (_, true) if on.ipv6 => (5, false),
             _ => return unhashed,
         };
         let addresses = if v4 { 12..20 } else { 8..40 };
@@ -282,6 +281,7 @@ impl RxPath {
                 q.release(shared);
             }
             if std::mem::take(&mut q.dirty) {
+                shared.written |= q.bit();
                 shared.regs.poke(q.setup.common.head_offset, q.head);
             }
         }
@@ -300,8 +300,8 @@ struct Full;
 
 /// Counts a good frame that passed the filters.
 #[inline(always)]
-fn finish_frame(shared: &mut Shared, frame: &[u8], w1: u64) {
-    shared.tally.checksum_errors += u64::from(w1 & (L4E | IPE) != 0);
+fn finish_frame(shared: &mut Shared, frame: &[u8], errors: ErrorBits, w1: u64) {
+    shared.tally.checksum_errors += u64::from(w1 & (errors.l4 | errors.ip) != 0);
     shared.tally.rx.frame(frame);
     shared.tally.touch();
     shared.truth.arrived += 1;
@@ -309,12 +309,12 @@ fn finish_frame(shared: &mut Shared, frame: &[u8], w1: u64) {
 
 /// The checksum bits of the write-back.
 #[inline]
-fn checks(parsed: &Parsed) -> u64 {
+fn checks(parsed: &Parsed, errors: ErrorBits) -> u64 {
     let mut w1 = 0;
     if parsed.ip != Check::None {
         w1 |= RxDesc::IPCS;
         if parsed.ip == Check::Bad {
-            w1 |= IPE;
+            w1 |= errors.ip;
         }
     }
     if parsed.transport != Check::None {
@@ -323,7 +323,7 @@ fn checks(parsed: &Parsed) -> u64 {
             w1 |= RxDesc::UDPCS;
         }
         if parsed.transport == Check::Bad {
-            w1 |= L4E;
+            w1 |= errors.l4;
         }
     }
     w1
@@ -342,6 +342,11 @@ fn rebuild(scratch: &mut Vec<u8>, frame: &[u8], strip_vlan: bool, keep_crc: bool
 }
 
 impl RxQueue {
+    /// Its bit in a mask of all queues.
+    fn bit(&self) -> u128 {
+        1 << (usize::from(self.setup.common.index) % QUEUES)
+    }
+
     /// Descriptors that the device may fill, as far as it has seen the tail.
     #[inline(always)]
     fn available(&self) -> u32 {
@@ -571,6 +576,7 @@ impl RxQueue {
         for _ in 0..go {
             if let Some((index, w0, w1)) = self.held.pop_front() {
                 self.write_back(index, w0, w1);
+                shared.written |= self.bit();
             }
         }
     }

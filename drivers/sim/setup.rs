@@ -2,17 +2,11 @@
 
 use std::sync::Arc;
 
-use super::fault::QueueId;
+use super::chip::Chip;
 use super::iommu::{Place, Windows};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
-use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RDBAH,
-    RDBAL, RDH, RDLEN, RDT, RETA, RQSMR, RSSRK, RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT,
-    SRRCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TDWBAL, TQSM, TXDCTL, VFTA, VLNCTRL,
-};
 use crate::mem::{CHUNK, DmaTarget};
-use crate::mmio::{RegMeta, Register};
 
 /// A register of a queue's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,25 +19,33 @@ pub(super) enum QueueReg {
     Control,
 }
 
-/// Which queue register an offset is.
-pub(super) fn queue_reg(offset: u32) -> Option<(QueueId, QueueReg)> {
-    let queue = match offset {
-        0x1000..0x2000 => QueueId::Rx(((offset - 0x1000) / 0x40) as u16),
-        0xD000..0xE000 => QueueId::Rx(((offset - 0xD000) / 0x40) as u16 + 64),
-        0x6000..0x8000 => QueueId::Tx(((offset - 0x6000) / 0x40) as u16),
-        _ => return None,
-    };
-    let register = match offset % 0x40 {
-        0x00 => QueueReg::Base,
-        0x04 => QueueReg::BaseHigh,
-        0x08 => QueueReg::Length,
-        0x10 => QueueReg::Head,
-        0x18 => QueueReg::Tail,
-        0x28 => QueueReg::Control,
-        _ => return None,
-    };
-    Some((queue, register))
+impl QueueReg {
+    /// By its distance from the start of a queue's block, which is the same on all chips.
+    pub(super) fn at(within: u32) -> Option<Self> {
+        Some(match within {
+            BASE => QueueReg::Base,
+            BASE_HIGH => QueueReg::BaseHigh,
+            LENGTH => QueueReg::Length,
+            HEAD => QueueReg::Head,
+            TAIL => QueueReg::Tail,
+            CONTROL => QueueReg::Control,
+            _ => return None,
+        })
+    }
 }
+
+/// Distances of a queue's registers from the start of its block.
+pub(super) const BASE: u32 = 0x00;
+pub(super) const BASE_HIGH: u32 = 0x04;
+pub(super) const LENGTH: u32 = 0x08;
+pub(super) const HEAD: u32 = 0x10;
+pub(super) const TAIL: u32 = 0x18;
+pub(super) const CONTROL: u32 = 0x28;
+
+/// RXDCTL and TXDCTL of all chips: the queue is enabled.
+pub(super) const ENABLE: u32 = 1 << 25;
+/// The same: software flush of write-backs.
+pub(super) const SWFLSH: u32 = 1 << 26;
 
 /// A descriptor ring in memory.
 #[derive(Debug, Clone)]
@@ -106,10 +108,55 @@ pub(super) struct RxSetup {
 /// Receive-side scaling as programmed.
 #[derive(Debug)]
 pub(super) struct Rss {
-    /// MRQC: which packets are hashed.
-    pub(super) fields: MRQC,
+    pub(super) fields: RssFields,
     pub(super) hash: Toeplitz,
     pub(super) table: [u8; 128],
+}
+
+/// Which packets are hashed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RssFields {
+    pub(super) tcp4: bool,
+    pub(super) udp4: bool,
+    pub(super) ipv4: bool,
+    pub(super) tcp6: bool,
+    pub(super) udp6: bool,
+    pub(super) ipv6: bool,
+}
+
+impl Rss {
+    /// From key and table as the registers hold them; `old` lends its hash when it has the key.
+    pub(super) fn new(
+        fields: RssFields,
+        key: impl Iterator<Item = u32>,
+        table: impl Iterator<Item = u32>,
+        old: Option<Rss>,
+    ) -> Self {
+        let mut bytes = [0u8; 40];
+        for (to, word) in bytes.chunks_exact_mut(4).zip(key) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        let mut entries = [0u8; 128];
+        for (to, word) in entries.chunks_exact_mut(4).zip(table) {
+            to.copy_from_slice(&word.to_le_bytes().map(|entry| entry & 0xf));
+        }
+        let hash = match old {
+            Some(old) if *old.hash.key() == bytes => old.hash,
+            _ => Toeplitz::new(bytes),
+        };
+        Self { fields, hash, table: entries }
+    }
+}
+
+/// The address of a receive address pair, if it is valid (bit 31 of the high register).
+pub(super) fn station(low: u32, high: u32) -> Option<[u8; 6]> {
+    let ([a, b, c, d], [e, f, ..]) = (low.to_le_bytes(), high.to_le_bytes());
+    (high >> 31 != 0).then_some([a, b, c, d, e, f])
+}
+
+/// The low and high register of a valid receive address pair.
+pub(super) fn station_words([a, b, c, d, e, f]: [u8; 6]) -> (u32, u32) {
+    (u32::from_le_bytes([a, b, c, d]), u32::from(u16::from_le_bytes([e, f])) | 1 << 31)
 }
 
 /// The multicast filter: 4,096 bits and which address bits choose one.
@@ -120,6 +167,11 @@ pub(super) struct MulticastTable {
 }
 
 impl MulticastTable {
+    /// `choice` says which 12 of the address's top 16 bits count: MCSTCTRL.MO and RCTL.MO.
+    pub(super) fn new(bits: Vec<u32>, choice: u32) -> Self {
+        Self { bits, shift: [4, 3, 2, 0][choice as usize & 3] }
+    }
+
     /// Whether the table lets `destination` pass (82599 datasheet 7.1.1.1.3).
     pub(super) fn passes(&self, destination: [u8; 6]) -> bool {
         let high = u32::from(destination[4]) | u32::from(destination[5]) << 8;
@@ -131,15 +183,20 @@ impl MulticastTable {
 /// Everything that the receive path goes by.
 #[derive(Debug, Default)]
 pub(super) struct RxPlan {
-    /// RXCTRL.RXEN, and the security block not holding the path still.
+    /// Receiving is enabled, and nothing holds the path still.
     pub(super) on: bool,
-    pub(super) fctrl: FilterBits,
+    pub(super) errors: ErrorBits,
+    /// Bits of checksum verdicts that are not given.
+    pub(super) unchecked: u64,
+    pub(super) accept: FilterBits,
     pub(super) macs: Vec<[u8; 6]>,
     pub(super) multicast: Option<MulticastTable>,
-    /// VFTA, when VLNCTRL.VFE is set.
+    /// The VLAN filter table, when it is on.
     pub(super) vlans: Option<Vec<u32>>,
-    /// Longest frame without CRC and tag.
+    /// Longest frame without CRC.
     pub(super) longest: usize,
+    /// Bytes that a tagged frame may have on top of that.
+    pub(super) tag_room: usize,
     pub(super) rss: Option<Rss>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,
@@ -149,7 +206,18 @@ pub(super) struct RxPlan {
     pub(super) queues: Vec<RxSetup>,
 }
 
-/// FCTRL, decoded.
+/// Error bits of a receive write-back's second word.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct ErrorBits {
+    /// RXE: damaged on the wire.
+    pub(super) damaged: u64,
+    /// L4E: TCP or UDP checksum.
+    pub(super) l4: u64,
+    /// IPE: IPv4 checksum.
+    pub(super) ip: u64,
+}
+
+/// What is accepted whatever its address.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct FilterBits {
     pub(super) store_bad: bool,
@@ -163,6 +231,8 @@ pub(super) struct FilterBits {
 pub(super) struct TxPlan {
     pub(super) on: bool,
     pub(super) pad: bool,
+    /// Longest frame without CRC.
+    pub(super) longest: usize,
     /// EtherType of inserted tags.
     pub(super) tag: u16,
     /// Pause frames hold the transmitter.
@@ -174,178 +244,61 @@ pub(super) struct TxPlan {
     pub(super) head_writeback: Option<u16>,
 }
 
-/// The statistics slot of queue `n`, from RQSMR or TQSM.
-fn slot<R: Register>(regs: &RegFile, n: u32) -> u8 {
-    (regs.get::<R>(n / 4).raw() >> (n % 4 * 8) & 0xf) as u8
+/// What the engine goes by besides the plans.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mac {
+    /// The MAC's transmitter leads to its receiver.
+    pub(super) looped: bool,
+    /// The driver has not asked for master disable.
+    pub(super) master: bool,
+    /// The MAC takes notice of the link.
+    pub(super) linked: bool,
 }
 
-/// Registers of a direction's queue block.
-struct Block {
-    low: u32,
-    high: u32,
-    length: u32,
-    head: u32,
-    tail: u32,
-    control: u32,
+/// The settings of the queue whose block starts at `block`, if it is enabled.
+fn queue(
+    regs: &RegFile,
+    windows: &Windows,
+    index: u32,
+    block: u32,
+    slot: u8,
+) -> Option<QueueSetup> {
+    let control = regs.peek(block + CONTROL);
+    if control & ENABLE == 0 {
+        return None;
+    }
+    let low = regs.peek(block + BASE) & !0x7f;
+    let base = u64::from(regs.peek(block + BASE_HIGH)) << 32 | u64::from(low);
+    Some(QueueSetup {
+        index: index as u16,
+        base,
+        ring: Ring::find(windows, base, regs.peek(block + LENGTH) & 0xf_ff80),
+        head_offset: block + HEAD,
+        tail_offset: block + TAIL,
+        slot,
+        control,
+    })
 }
 
-impl Block {
-    fn rx(q: u32) -> Self {
-        let at = |meta: &RegMeta| regs::rx_reg(meta, q);
-        Self {
-            low: at(&RDBAL::META),
-            high: at(&RDBAH::META),
-            length: at(&RDLEN::META),
-            head: at(&RDH::META),
-            tail: at(&RDT::META),
-            control: at(&RXDCTL::META),
-        }
-    }
-
-    fn tx(q: u32) -> Self {
-        Self {
-            low: TDBAL::META.offset_of(q),
-            high: TDBAH::META.offset_of(q),
-            length: TDLEN::META.offset_of(q),
-            head: TDH::META.offset_of(q),
-            tail: TDT::META.offset_of(q),
-            control: TXDCTL::META.offset_of(q),
-        }
-    }
-
-    /// The queue's settings, if it is enabled.
-    fn decode(
-        &self,
-        regs: &RegFile,
-        windows: &Windows,
-        index: u32,
-        slot: u8,
-    ) -> Option<QueueSetup> {
-        let control = regs.peek(self.control);
-        if control & RXDCTL::ENABLE.mask() == 0 {
-            return None;
-        }
-        let base = u64::from(regs.peek(self.high)) << 32 | u64::from(regs.peek(self.low) & !0x7f);
-        let bytes = regs.peek(self.length) & 0xf_ff80;
-        Some(QueueSetup {
-            index: index as u16,
-            base,
-            ring: Ring::find(windows, base, bytes),
-            head_offset: self.head,
-            tail_offset: self.tail,
-            slot,
-            control,
-        })
-    }
-}
-
-impl RxPlan {
-    /// Decodes the receive side; `old` lends what is expensive to make.
-    pub(super) fn decode(regs: &RegFile, windows: &Windows, old: RxPlan) -> Self {
-        let held = regs.get::<SECRXSTAT>(0).has(SECRXSTAT::SECRX_RDY);
-        let fctrl = regs.get::<FCTRL>(0);
-        let hlreg = regs.get::<HLREG0>(0);
-        let mcst = regs.get::<MCSTCTRL>(0);
-        let rxcsum = regs.get::<RXCSUM>(0);
-        // Without jumbo frames 1,518 bytes with CRC are the most (8.2.3.22.13).
-        let longest = if hlreg.has(HLREG0::JUMBOEN) {
-            regs.get::<MAXFRS>(0).get(MAXFRS::MFS) as usize
-        } else {
-            1518
-        };
-        let queues = (0..regs::RX_QUEUES)
-            .filter_map(|q| {
-                let common = Block::rx(q).decode(regs, windows, q, slot::<RQSMR>(regs, q))?;
-                let srrctl = SRRCTL(regs.peek(regs::rx_reg(&SRRCTL::META, q)));
-                Some(RxSetup {
-                    buffer: srrctl.get(SRRCTL::BSIZEPACKET) * 1024,
-                    drop: srrctl.has(SRRCTL::DROP_EN),
-                    strip_vlan: RXDCTL(common.control).has(RXDCTL::VME),
-                    odd_type: srrctl.get(SRRCTL::DESCTYPE) != 1,
-                    common,
-                })
-            })
-            .collect();
-        Self {
-            on: regs.get::<RXCTRL>(0).has(RXCTRL::RXEN) && !held,
-            fctrl: FilterBits {
-                store_bad: fctrl.has(FCTRL::SBP),
-                multicast: fctrl.has(FCTRL::MPE),
-                unicast: fctrl.has(FCTRL::UPE),
-                broadcast: fctrl.has(FCTRL::BAM),
-            },
-            macs: macs(regs),
-            multicast: mcst.has(MCSTCTRL::MFE).then(|| MulticastTable {
-                bits: (0..128).map(|n| regs.get::<MTA>(n).raw()).collect(),
-                shift: [4, 3, 2, 0][mcst.get(MCSTCTRL::MO) as usize],
-            }),
-            vlans: regs
-                .get::<VLNCTRL>(0)
-                .has(VLNCTRL::VFE)
-                .then(|| (0..128).map(|n| regs.get::<VFTA>(n).raw()).collect()),
-            longest: longest.saturating_sub(4),
-            rss: rss(regs, old.rss),
-            report_hash: rxcsum.has(RXCSUM::PCSD),
-            strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
-            slots: (0..regs::RX_QUEUES).map(|q| slot::<RQSMR>(regs, q)).collect(),
-            queues,
-        }
-    }
-}
-
-/// The receive addresses that are valid.
-fn macs(regs: &RegFile) -> Vec<[u8; 6]> {
-    let valid = (0..RAH::META.count).filter(|n| regs.get::<RAH>(*n).has(RAH::AV));
-    valid
-        .map(|n| {
-            let [a, b, c, d] = regs.get::<RAL>(n).raw().to_le_bytes();
-            let [e, f, ..] = regs.get::<RAH>(n).raw().to_le_bytes();
-            [a, b, c, d, e, f]
+/// The enabled receive queues of a chip.
+pub(super) fn rx_queues(
+    chip: &dyn Chip,
+    regs: &RegFile,
+    windows: &Windows,
+    finish: impl Fn(QueueSetup, u32) -> RxSetup,
+) -> Vec<RxSetup> {
+    (0..chip.queues())
+        .filter_map(|q| {
+            let block = chip.rx_block(q);
+            queue(regs, windows, q, block, chip.rx_slot(regs, q)).map(|setup| finish(setup, block))
         })
         .collect()
 }
 
-fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
-    let fields = regs.get::<MRQC>(0);
-    if fields.get(MRQC::MRQE) != 1 {
-        return None;
-    }
-    let mut key = [0u8; 40];
-    for (n, bytes) in (0u32..).zip(key.chunks_exact_mut(4)) {
-        bytes.copy_from_slice(&regs.get::<RSSRK>(n).raw().to_le_bytes());
-    }
-    let mut table = [0u8; 128];
-    for (n, entries) in (0u32..).zip(table.chunks_exact_mut(4)) {
-        let word = regs.get::<RETA>(n).raw().to_le_bytes();
-        for (entry, byte) in entries.iter_mut().zip(word) {
-            *entry = byte & 0xf;
-        }
-    }
-    let hash = match old {
-        Some(old) if *old.hash.key() == key => old.hash,
-        _ => Toeplitz::new(key),
-    };
-    Some(Rss { fields, hash, table })
-}
-
-impl TxPlan {
-    /// Decodes the transmit side.
-    pub(super) fn decode(regs: &RegFile, windows: &Windows) -> Self {
-        let held = regs.get::<SECTXSTAT>(0).has(SECTXSTAT::SECTX_RDY);
-        let dma = regs.get::<DMATXCTL>(0);
-        let queues: Vec<_> = (0..regs::TX_QUEUES)
-            .filter_map(|q| Block::tx(q).decode(regs, windows, q, slot::<TQSM>(regs, q)))
-            .collect();
-        let writes_head =
-            |q: &&QueueSetup| regs.get::<TDWBAL>(q.index.into()).has(TDWBAL::HEAD_WB_EN);
-        Self {
-            on: dma.has(DMATXCTL::TE) && !held,
-            pad: regs.get::<HLREG0>(0).has(HLREG0::TXPADEN),
-            tag: dma.get(DMATXCTL::VT) as u16,
-            obey_pause: regs.get::<MFLCN>(0).has(MFLCN::RFCE),
-            send_pause: regs.get::<FCCFG>(0).get(FCCFG::TFCE) == 1,
-            head_writeback: queues.iter().find(writes_head).map(|q| q.index),
-            queues,
-        }
-    }
+/// The enabled transmit queues of a chip.
+pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, windows: &Windows) -> Vec<QueueSetup> {
+    let queues = 0..chip.queues();
+    queues
+        .filter_map(|q| queue(regs, windows, q, chip.tx_block(q), chip.tx_slot(regs, q)))
+        .collect()
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::port::MacAddr;
 
+use super::chip::Model;
 use super::drive::Drive;
 use super::fault::FaultPlan;
 
@@ -11,6 +12,8 @@ use super::fault::FaultPlan;
 pub struct SimConfig {
     /// What it is called in messages: the whole string.
     pub name: String,
+    /// Which chip it is.
+    pub chip: Model,
     /// Its wire, as [`wire::open`](super::wire::open) takes it.
     pub wire: String,
     /// The MAC address in its EEPROM; one of its own when `None`.
@@ -31,6 +34,7 @@ impl Default for SimConfig {
     fn default() -> Self {
         Self {
             name: "sim:82599".to_owned(),
+            chip: Model::I82599,
             wire: "none".to_owned(),
             mac: None,
             drive: Drive::Inline,
@@ -54,12 +58,14 @@ impl SimConfig {
         let bad = |why: &str| Error::BadAddress { given: spec.to_owned(), why: why.to_owned() };
         let rest = spec.strip_prefix("sim:").ok_or_else(|| bad("it does not start with sim:"))?;
         let (chip, options) = rest.split_once('?').unwrap_or((rest, ""));
-        match chip {
-            "82599" => {}
-            "" => return Err(bad("the chip is missing after sim:")),
-            _ => return Err(Error::config("software NIC chip", chip, "82599")),
+        if chip.is_empty() {
+            return Err(bad("the chip is missing after sim:"));
         }
-        let mut config = Self { name: spec.to_owned(), ..Self::default() };
+        let Some(model) = Model::ALL.into_iter().find(|m| m.name() == chip) else {
+            let all = Model::ALL.map(Model::name).join(", ");
+            return Err(Error::config("software NIC chip", chip, all));
+        };
+        let mut config = Self { name: spec.to_owned(), chip: model, ..Self::default() };
         let mut seen = Vec::new();
         for pair in options.split('&').filter(|p| !p.is_empty()) {
             let Some((key, value)) = pair.split_once('=') else {

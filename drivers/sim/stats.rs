@@ -1,13 +1,8 @@
 //! What the model counts: the chip's own counters, collected over a step and added at its end,
 //! and the ground truth that tests reconcile them with.
 
+use super::chip::Chip;
 use super::regs::RegFile;
-use crate::drivers::ixgbe::regs::{
-    BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, LXOFFRXCNT, LXOFFTXC, MPC, MPRC, MPTC, PRC64,
-    PRC127, PRC255, PRC511, PRC1023, PRC1522, PTC64, PTC127, PTC255, PTC511, PTC1023, PTC1522,
-    QBRC_L, QBTC_L, QPRC, QPRDC, QPTC, ROC, RUC, RXDGBCL, RXDGPC, RXNFGBCL, RXNFGPC, TORL, TPR,
-    TPT, TXDGBCL, TXDGPC, XEC,
-};
 
 /// What really happened to every frame, since the NIC was made. Nothing clears these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,28 +53,28 @@ impl Truth {
 }
 
 /// Statistics slots that queues map to.
-const SLOTS: usize = 16;
+pub(super) const SLOTS: usize = 16;
 
 /// One direction's counters over a step.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Side {
     /// Frames by size, from 64 bytes with CRC up.
-    bins: [u64; 6],
-    frames: u64,
+    pub(super) bins: [u64; 6],
+    pub(super) frames: u64,
     /// With CRC.
-    octets: u64,
-    multicast: u64,
-    broadcast: u64,
-    by_slot: [Slot; SLOTS],
+    pub(super) octets: u64,
+    pub(super) multicast: u64,
+    pub(super) broadcast: u64,
+    pub(super) by_slot: [Slot; SLOTS],
     /// Which slots are not all zero.
-    touched: u16,
+    pub(super) touched: u16,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    frames: u64,
-    octets: u64,
-    dropped: u64,
+pub(super) struct Slot {
+    pub(super) frames: u64,
+    pub(super) octets: u64,
+    pub(super) dropped: u64,
 }
 
 /// Which size counter a frame of `len` bytes with CRC belongs to.
@@ -146,8 +141,8 @@ pub(super) struct Tally {
 /// Frames and their bytes with CRC.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Count {
-    frames: u64,
-    octets: u64,
+    pub(super) frames: u64,
+    pub(super) octets: u64,
 }
 
 impl Count {
@@ -165,68 +160,34 @@ impl Tally {
     }
 
     /// Adds it all to the registers and to the truth, and starts over.
-    pub(super) fn flush(&mut self, regs: &RegFile, truth: &mut Truth) {
+    pub(super) fn flush(&mut self, chip: &dyn Chip, regs: &RegFile, truth: &mut Truth) {
         if !std::mem::take(&mut self.any) {
             return;
         }
         self.tell(truth);
-        let bad = [self.damaged, self.short, self.long];
-        let sum = |counts: &[Count]| {
-            counts.iter().fold((self.rx.frames, self.rx.octets), |(frames, octets), c| {
-                (frames + c.frames, octets + c.octets)
-            })
-        };
-        let good = sum(&[self.filtered]);
-        let total = sum(&[self.filtered, bad[0], bad[1], bad[2]]);
-        regs.count::<TPR>(0, total.0);
-        regs.count_wide::<TORL>(0, total.1);
-        regs.count::<RXNFGPC>(0, good.0 + self.missed);
-        regs.count_wide::<RXNFGBCL>(0, good.1);
-        regs.count::<CRCERRS>(0, self.damaged.frames + self.delivered_bad);
-        regs.count::<RUC>(0, self.short.frames);
-        regs.count::<ROC>(0, self.long.frames);
-        regs.count::<MPC>(0, self.missed);
-        regs.count::<XEC>(0, self.checksum_errors);
-        regs.count::<LXOFFTXC>(0, self.pauses.0);
-        regs.count::<LXOFFRXCNT>(0, self.pauses.1);
-        let rx = &self.rx;
-        // GPRC counts in front of the packet buffer: what MPC counts is in it.
-        regs.count::<GPRC>(0, rx.frames + self.missed);
-        regs.count_wide::<GORCL>(0, rx.octets);
-        regs.count::<RXDGPC>(0, rx.frames);
-        regs.count_wide::<RXDGBCL>(0, rx.octets);
-        regs.count::<MPRC>(0, rx.multicast);
-        regs.count::<BPRC>(0, rx.broadcast);
-        regs.count::<PRC64>(0, rx.bins[0]);
-        regs.count::<PRC127>(0, rx.bins[1]);
-        regs.count::<PRC255>(0, rx.bins[2]);
-        regs.count::<PRC511>(0, rx.bins[3]);
-        regs.count::<PRC1023>(0, rx.bins[4]);
-        regs.count::<PRC1522>(0, rx.bins[5]);
-        let tx = &self.tx;
-        // The pause frames that the MAC makes up are in these: 64 bytes each.
-        regs.count::<GPTC>(0, tx.frames + self.pauses.0);
-        regs.count_wide::<GOTCL>(0, tx.octets + self.pauses.0 * 64);
-        regs.count::<TPT>(0, tx.frames + self.pauses.0);
-        regs.count::<TXDGPC>(0, tx.frames);
-        regs.count_wide::<TXDGBCL>(0, tx.octets);
-        regs.count::<MPTC>(0, tx.multicast);
-        regs.count::<BPTC>(0, tx.broadcast);
-        regs.count::<PTC64>(0, tx.bins[0]);
-        regs.count::<PTC127>(0, tx.bins[1]);
-        regs.count::<PTC255>(0, tx.bins[2]);
-        regs.count::<PTC511>(0, tx.bins[3]);
-        regs.count::<PTC1023>(0, tx.bins[4]);
-        regs.count::<PTC1522>(0, tx.bins[5]);
-        for n in (0..SLOTS as u32).filter(|n| (rx.touched | tx.touched) >> n & 1 != 0) {
-            let (r, t) = (rx.by_slot[n as usize], tx.by_slot[n as usize]);
-            regs.count::<QPRC>(n, r.frames);
-            regs.count_wide::<QBRC_L>(n, r.octets);
-            regs.count::<QPRDC>(n, r.dropped);
-            regs.count::<QPTC>(n, t.frames);
-            regs.count_wide::<QBTC_L>(n, t.octets);
-        }
+        chip.count(regs, self);
         *self = Self::default();
+    }
+
+    /// Everything received: the good frames that passed the filters and those that did not, and
+    /// with `bad` the damaged ones and those of a wrong length. Frames and bytes with CRC.
+    pub(super) fn received(&self, bad: bool) -> (u64, u64) {
+        let mut sum =
+            (self.rx.frames + self.filtered.frames, self.rx.octets + self.filtered.octets);
+        if bad {
+            for count in [self.damaged, self.short, self.long] {
+                sum = (sum.0 + count.frames, sum.1 + count.octets);
+            }
+        }
+        sum
+    }
+
+    /// The statistics slots that something was counted in: number, received, sent.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (u32, &Slot, &Slot)> {
+        let touched = self.rx.touched | self.tx.touched;
+        let both = self.rx.by_slot.iter().zip(&self.tx.by_slot);
+        let all = (0..).zip(both).map(|(n, (rx, tx))| (n, rx, tx));
+        all.filter(move |(n, ..)| touched >> n & 1 != 0)
     }
 
     fn tell(&self, truth: &mut Truth) {
@@ -245,7 +206,11 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chip::I82599;
     use super::*;
+    use crate::drivers::ixgbe::regs::{
+        BPRC, GORCL, GPRC, GPTC, MPC, MPTC, PRC64, QBRC_L, QPRC, QPRDC,
+    };
     use crate::mmio::Register;
 
     #[test]
@@ -269,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_flush_adds_to_the_registers_once() {
-        let regs = RegFile::new();
+        let regs = RegFile::new(I82599.map());
         let mut tally = Tally::default();
         let mut frame = [0u8; 60];
         tally.rx.frame(&frame);
@@ -283,8 +248,8 @@ mod tests {
         tally.missed = 2;
         tally.touch();
         let mut truth = Truth::default();
-        tally.flush(&regs, &mut truth);
-        tally.flush(&regs, &mut truth);
+        tally.flush(&I82599, &regs, &mut truth);
+        tally.flush(&I82599, &regs, &mut truth);
         assert_eq!((truth.delivered, truth.no_descriptor, truth.missed), (1, 1, 2));
         assert_eq!((truth.sent, truth.sent_bytes), (1, 60));
         let read = |offset| regs.read(offset);

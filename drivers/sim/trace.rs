@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::fault::QueueId;
-use super::regs::RegFile;
+use super::regs::Map;
+use crate::mmio::RegMeta;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +48,15 @@ pub struct Traced {
     pub at: Duration,
     /// What.
     pub event: Event,
+    /// The register, when it was one and the chip's table knows it.
+    pub(super) register: Option<&'static RegMeta>,
 }
 
 impl fmt::Display for Traced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>14.6} us  ", self.at.as_nanos() as f64 / 1e3)?;
         let name = |offset: u32| {
-            let Some(meta) = RegFile::meta(offset) else { return format!("{offset:#07x}") };
+            let Some(meta) = self.register else { return format!("{offset:#07x}") };
             if meta.count > 1 {
                 format!("{}[{}]", meta.name, (offset - meta.offset) / meta.stride.max(1))
             } else {
@@ -72,15 +75,16 @@ impl fmt::Display for Traced {
 }
 
 /// The last events, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trace {
     events: VecDeque<Traced>,
     most: usize,
+    map: &'static Map,
 }
 
 impl Trace {
-    pub(super) fn new(most: usize) -> Self {
-        Self { events: VecDeque::with_capacity(most.min(1 << 16)), most }
+    pub(super) fn new(most: usize, map: &'static Map) -> Self {
+        Self { events: VecDeque::with_capacity(most.min(1 << 16)), most, map }
     }
 
     pub(super) fn push(&mut self, at: Duration, event: Event) {
@@ -90,7 +94,11 @@ impl Trace {
         if self.events.len() >= self.most {
             self.events.pop_front();
         }
-        self.events.push_back(Traced { at, event });
+        let register = match event {
+            Event::Read { offset, .. } | Event::Write { offset, .. } => self.map.meta(offset),
+            _ => None,
+        };
+        self.events.push_back(Traced { at, event, register });
     }
 
     pub(super) fn events(&self) -> Vec<Traced> {
@@ -100,17 +108,18 @@ impl Trace {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chip::{Chip, I82599};
     use super::*;
 
     #[test]
     fn keeps_the_last_and_names_registers() {
-        let mut trace = Trace::new(2);
+        let mut trace = Trace::new(2, I82599.map());
         for n in 0..5u32 {
             trace.push(Duration::ZERO, Event::Write { offset: 0x1018 + 0x40 * n, value: n });
         }
         let text: Vec<_> = trace.events().iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 2);
         assert!(text[1].ends_with("write RDT[4] = 0x00000004"), "{text:?}");
-        Trace::new(0).push(Duration::ZERO, Event::BusMaster(true));
+        Trace::new(0, I82599.map()).push(Duration::ZERO, Event::BusMaster(true));
     }
 }

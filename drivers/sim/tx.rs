@@ -21,8 +21,6 @@ const SHORTEST: usize = 60;
 const PADDABLE: usize = 17;
 /// Bytes of the CRC.
 const CRC: usize = 4;
-/// Longest frame without CRC.
-const LONGEST: usize = 15_872 - CRC;
 /// Descriptors of one packet at most (datasheet 7.2.1.1).
 const CHAIN: u32 = 40;
 
@@ -217,7 +215,7 @@ impl TxQueue {
             let whole = command >> 46 == len as u64;
             let sent = if command & COMMAND == PLAIN
                 && whole
-                && (SHORTEST..=LONGEST).contains(&len)
+                && (SHORTEST..=sender.plan.longest).contains(&len)
                 && !shared.chaos.any()
             {
                 self.send_plain(shared, sender, address, len)
@@ -327,7 +325,7 @@ impl TxQueue {
         packet
             .finish(frame, context, sender.plan.tag)
             .map_err(|what| self.fault(self.head, None, what))?;
-        if frame.len() < PADDABLE || frame.len() > LONGEST {
+        if frame.len() < PADDABLE || frame.len() > sender.plan.longest {
             let what = FaultKind::BadDescriptor(
                 "a packet shorter than 17 bytes or longer than the MAC takes",
             );

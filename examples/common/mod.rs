@@ -17,6 +17,7 @@ pub(crate) mod ladder;
 pub(crate) mod options;
 pub(crate) mod pulse;
 pub(crate) mod report;
+pub(crate) mod rest;
 pub(crate) mod session;
 pub(crate) mod units;
 

@@ -11,13 +11,12 @@ use barewire::port::{RxQueue, RxQueueStats, TxQueue, TxQueueStats};
 
 use super::ladder;
 use super::report::{Moment, Reporter};
+use super::rest::{Rest, Slept};
 use super::session::Session;
 use super::{Failure, Interrupt};
 
 /// Ports that a tool has at most.
 pub(crate) const MAX_PORTS: usize = 2;
-/// Polls without a packet after which a worker lets others run.
-const IDLE_POLLS: u32 = 64;
 
 /// What a worker counted on one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,6 +96,8 @@ pub(crate) struct Snapshot {
     pub(crate) faults: u64,
     /// How long this worker's part of the traffic took, when it is over.
     pub(crate) active: Option<Duration>,
+    /// How it slept, when that is what it does; the seat sees to it.
+    pub(crate) slept: Option<Slept>,
 }
 
 impl Snapshot {
@@ -117,6 +118,9 @@ impl Snapshot {
             (a, b) => a.or(b),
         };
         self.active = self.active.max(other.active);
+        if let Some(theirs) = &other.slept {
+            self.slept.get_or_insert_default().add(theirs);
+        }
     }
 }
 
@@ -166,7 +170,8 @@ impl Pulse {
 
     /// A worker's place.
     pub(crate) fn seat(&self, index: usize) -> Seat<'_> {
-        Seat { pulse: self, index, seen: 0, state: Beat::Go, idle: 0 }
+        let rest = Rest::default();
+        Seat { pulse: self, index, seen: 0, state: Beat::Go, rest, shown: false }
     }
 
     fn set(&self, state: u32) {
@@ -225,10 +230,19 @@ pub(crate) struct Seat<'a> {
     index: usize,
     seen: u32,
     state: Beat,
-    idle: u32,
+    rest: Rest,
+    /// Whether nothing has moved since the counts were shown.
+    shown: bool,
 }
 
 impl Seat<'_> {
+    /// The same, for a worker that rests in this way.
+    pub(crate) fn resting(self, rest: Rest) -> Self {
+        let mut seat = self;
+        seat.rest = rest;
+        seat
+    }
+
     /// To be called once per turn of the worker's loop: one load when nothing changed. `counts`
     /// is called when the supervisor wants them.
     #[inline(always)]
@@ -253,30 +267,47 @@ impl Seat<'_> {
 
     /// Shows the counts to the supervisor.
     pub(crate) fn publish(&self, counts: Snapshot) {
+        let counts = Snapshot { slept: self.rest.slept(), ..counts };
         if let Some(place) = self.pulse.board.get(self.index) {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = counts;
         }
     }
 
-    /// Says how many packets this turn moved: after many idle turns, others may run.
+    /// Says how many packets this turn moved, when there is more to do than to wait for packets.
     #[inline(always)]
     pub(crate) fn moved(&mut self, packets: usize) {
-        if packets > 0 {
-            self.idle = 0;
+        self.turned(packets, || Duration::ZERO, Snapshot::default);
+    }
+
+    /// Says how many packets this turn moved. After many that moved none, the worker may sleep for
+    /// as long as `patience` says; `counts` is called before, so that the supervisor sees the last
+    /// ones meanwhile.
+    #[inline(always)]
+    pub(crate) fn turned(
+        &mut self,
+        packets: usize,
+        patience: impl FnOnce() -> Duration,
+        counts: impl FnOnce() -> Snapshot,
+    ) {
+        let result = if packets > 0 {
+            self.shown = false;
+            self.rest.moved(packets)
         } else {
-            self.rest();
+            let patience = patience();
+            if !self.shown && self.sleeps_next() && !patience.is_zero() {
+                self.shown = true;
+                self.publish(counts());
+            }
+            self.rest.idle(patience)
+        };
+        if let Err(e) = result {
+            self.pulse.abort(e.to_string());
         }
     }
 
-    #[cold]
-    fn rest(&mut self) {
-        self.idle += 1;
-        if self.idle >= IDLE_POLLS {
-            self.idle = 0;
-            std::thread::yield_now();
-        } else {
-            std::hint::spin_loop();
-        }
+    /// Whether the worker will sleep if this turn moves nothing.
+    pub(crate) fn sleeps_next(&self) -> bool {
+        self.rest.sleeps_next()
     }
 }
 

@@ -1,7 +1,10 @@
 //! The model played by hand, register by register: what the driver of this crate never asks for,
 //! and what it must never do.
 
+mod interrupts;
 mod receive;
 mod registers;
+mod registers_82576;
 mod rig;
+mod traffic_82576;
 mod transmit;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::{Drive, SimBar, SimConfig, SimNic};
+use super::super::setup::{BASE, BASE_HIGH, CONTROL, ENABLE, LENGTH, TAIL};
+use super::super::{Drive, Model, SimBar, SimConfig, SimNic};
+use crate::drivers::igb::regs as igb;
 use crate::drivers::ixgbe::regs::{
-    self, CTRL_EXT, DMATXCTL, EEC, FCTRL, HLREG0, RDBAH, RDBAL, RDLEN, RDRXCTL, RDT, RXCTRL,
-    RXDCTL, SRRCTL, TDBAH, TDBAL, TDLEN, TDT, TXDCTL,
+    CTRL_EXT, DMATXCTL, EEC, FCTRL, HLREG0, RDRXCTL, RXCTRL, SRRCTL,
 };
 use crate::mem::{DmaSpace, Lent, RingMem};
-use crate::mmio::{Bar, RegMeta, Register};
+use crate::mmio::{Bar, Register};
 use crate::pool::{Mbuf, Mempool, PoolCache, PoolConfig};
 use crate::port::Host;
 
@@ -26,7 +27,10 @@ pub(super) struct Rig {
     pub(super) tx: RingMem,
     pub(super) pool: Mempool,
     pub(super) cache: PoolCache,
-    pub(super) queue: u32,
+    model: Model,
+    /// Register blocks of the two queues.
+    rx_block: u32,
+    tx_block: u32,
     posted: Vec<Mbuf>,
     rx_tail: u32,
     tx_tail: u32,
@@ -39,7 +43,13 @@ impl Rig {
 
     /// On receive queue `queue`, with registers changed before anything is enabled.
     pub(super) fn with(queue: u32, change: impl FnOnce(&SimBar)) -> Self {
+        Self::on(Model::I82599, queue, change)
+    }
+
+    /// The same on any chip.
+    pub(super) fn on(model: Model, queue: u32, change: impl FnOnce(&SimBar)) -> Self {
         let config = SimConfig {
+            chip: model,
             wire: "probe".to_owned(),
             drive: Drive::Step,
             lawyer: true,
@@ -62,7 +72,9 @@ impl Rig {
             tx,
             pool,
             cache,
-            queue,
+            model,
+            rx_block: model.chip().rx_block(queue),
+            tx_block: model.chip().tx_block(0),
             posted: Vec::new(),
             rx_tail: 0,
             tx_tail: 0,
@@ -71,40 +83,62 @@ impl Rig {
         rig
     }
 
-    fn rx_reg(&self, meta: &RegMeta) -> u32 {
-        regs::rx_reg(meta, self.queue)
-    }
-
     fn program(&mut self, change: impl FnOnce(&SimBar)) {
         let bar = self.bar.clone();
-        assert!(EEC::read(&bar).has(EEC::AUTO_RD));
-        CTRL_EXT::read(&bar).with(CTRL_EXT::DRV_LOAD, 1).write(&bar);
-        FCTRL(0).with(FCTRL::UPE, 1).with(FCTRL::MPE, 1).with(FCTRL::BAM, 1).write(&bar);
-        RDRXCTL::read(&bar).with(RDRXCTL::CRCSTRIP, 1).write(&bar);
-        let base = self.rx.iova().0;
-        bar.write32(self.rx_reg(&RDBAL::META), base as u32);
-        bar.write32(self.rx_reg(&RDBAH::META), (base >> 32) as u32);
-        bar.write32(self.rx_reg(&RDLEN::META), u32::from(SIZE) * 16);
-        let srrctl = SRRCTL(2).with(SRRCTL::DESCTYPE, 1).with(SRRCTL::DROP_EN, 1);
-        bar.write32(self.rx_reg(&SRRCTL::META), srrctl.raw());
-        TDBAL(self.tx.iova().0 as u32).write(&bar);
-        TDBAH((self.tx.iova().0 >> 32) as u32).write(&bar);
-        TDLEN(u32::from(SIZE) * 16).write(&bar);
-        HLREG0::read(&bar).with(HLREG0::JUMBOEN, 1).write(&bar);
-        change(&bar);
-        DMATXCTL::read(&bar).with(DMATXCTL::TE, 1).write(&bar);
-        let control = self.rx_reg(&RXDCTL::META);
-        self.enable(control);
-        self.enable(TXDCTL::META.offset);
-        RXCTRL(0).with(RXCTRL::RXEN, 1).write(&bar);
+        for (block, base) in [(self.rx_block, self.rx.iova().0), (self.tx_block, self.tx.iova().0)]
+        {
+            // Queue 0 of the 82576 is enabled after a reset.
+            self.enable(block + CONTROL, false);
+            bar.write32(block + BASE, base as u32);
+            bar.write32(block + BASE_HIGH, (base >> 32) as u32);
+            bar.write32(block + LENGTH, u32::from(SIZE) * 16);
+        }
+        match self.model {
+            Model::I82599 => self.program_82599(change),
+            Model::I82576 => self.program_82576(change),
+        }
         // Link training.
         self.nic.step_until_idle(50);
     }
 
-    fn enable(&self, control: u32) {
-        let bit = RXDCTL::ENABLE.mask();
-        self.bar.write32(control, self.bar.read32(control) | bit);
-        assert!((0..PATIENCE).any(|_| self.bar.read32(control) & bit != 0));
+    fn program_82599(&self, change: impl FnOnce(&SimBar)) {
+        let bar = &self.bar;
+        assert!(EEC::read(bar).has(EEC::AUTO_RD));
+        CTRL_EXT::read(bar).with(CTRL_EXT::DRV_LOAD, 1).write(bar);
+        FCTRL(0).with(FCTRL::UPE, 1).with(FCTRL::MPE, 1).with(FCTRL::BAM, 1).write(bar);
+        RDRXCTL::read(bar).with(RDRXCTL::CRCSTRIP, 1).write(bar);
+        let srrctl = SRRCTL(2).with(SRRCTL::DESCTYPE, 1).with(SRRCTL::DROP_EN, 1);
+        bar.write32(self.rx_block + 0x14, srrctl.raw());
+        HLREG0::read(bar).with(HLREG0::JUMBOEN, 1).write(bar);
+        change(bar);
+        DMATXCTL::read(bar).with(DMATXCTL::TE, 1).write(bar);
+        self.enable(self.rx_block + CONTROL, true);
+        self.enable(self.tx_block + CONTROL, true);
+        RXCTRL(0).with(RXCTRL::RXEN, 1).write(bar);
+    }
+
+    fn program_82576(&self, change: impl FnOnce(&SimBar)) {
+        use igb::{CTRL, EECD, RCTL, RLPML, RXCSUM, SRRCTL, TCTL};
+        let bar = &self.bar;
+        assert!(EECD::read(bar).has(EECD::AUTO_RD));
+        CTRL::read(bar).with(CTRL::SLU, 1).write(bar);
+        let all = RCTL(0).with(RCTL::UPE, 1).with(RCTL::MPE, 1).with(RCTL::BAM, 1);
+        all.with(RCTL::SECRC, 1).with(RCTL::LPE, 1).write(bar);
+        RLPML(1518).write(bar);
+        RXCSUM::read(bar).with(RXCSUM::PCSD, 1).write(bar);
+        let srrctl = SRRCTL(2).with(SRRCTL::DESCTYPE, 1).with(SRRCTL::DROP_EN, 1);
+        bar.write32(self.rx_block + 0x0c, srrctl.raw());
+        change(bar);
+        TCTL::read(bar).with(TCTL::TXEN, 1).write(bar);
+        self.enable(self.rx_block + CONTROL, true);
+        self.enable(self.tx_block + CONTROL, true);
+        RCTL::read(bar).with(RCTL::RXEN, 1).write(bar);
+    }
+
+    fn enable(&self, control: u32, on: bool) {
+        let want = if on { ENABLE } else { 0 };
+        self.bar.write32(control, self.bar.read32(control) & !ENABLE | want);
+        assert!((0..PATIENCE).any(|_| self.bar.read32(control) & ENABLE == want));
     }
 
     /// Posts `n` receive buffers.
@@ -119,16 +153,20 @@ impl Rig {
             self.posted.push(m);
             self.rx_tail = (self.rx_tail + 1) % u32::from(SIZE);
         }
-        self.bar.write32(self.rx_reg(&RDT::META), self.rx_tail);
+        self.bar.write32(self.rx_block + TAIL, self.rx_tail);
     }
 
-    /// Puts a frame on the wire and takes what became of it: both words and the bytes of each
-    /// descriptor that was written back.
+    /// Puts a frame on the wire and takes what became of it.
     pub(super) fn receive(&mut self, frame: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
-        let before =
-            (self.rx_tail as usize + usize::from(SIZE) - self.posted.len()) % usize::from(SIZE);
         self.nic.inject_frame(frame);
         self.nic.step_until_idle(50);
+        self.harvest()
+    }
+
+    /// What was received: both words and the bytes of each descriptor that was written back.
+    pub(super) fn harvest(&mut self) -> Vec<(u64, u64, Vec<u8>)> {
+        let before =
+            (self.rx_tail as usize + usize::from(SIZE) - self.posted.len()) % usize::from(SIZE);
         let mut out = Vec::new();
         for i in 0..self.posted.len() {
             let at = (before + i) % usize::from(SIZE);
@@ -163,7 +201,7 @@ impl Rig {
 
     /// Rings, lets the model work, and takes what it sent.
     pub(super) fn send(&mut self) -> Vec<Vec<u8>> {
-        TDT(self.tx_tail).write(&self.bar);
+        self.bar.write32(self.tx_block + TAIL, self.tx_tail);
         self.nic.step_until_idle(50);
         self.nic.take_sent()
     }

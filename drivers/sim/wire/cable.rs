@@ -40,7 +40,6 @@ const FIFO: u64 = 512 * 1024;
 const FIFO_MIN: u64 = 64 * 1024;
 /// Most bytes that one direction may hold, on the wire and in the FIFO.
 const MEMORY_MAX: u64 = 64 * 1024 * 1024;
-const DEFAULT_MBPS: u32 = 10_000;
 /// How far, in words, a busy receiver stays behind the sender: 64 of the shortest frames. Closer,
 /// its processor fetches ahead the very cache lines that the sender is about to write, and both
 /// run at half the speed.
@@ -174,7 +173,7 @@ fn plug(options: &Options, ctx: &WireContext<'_>) -> Result<End> {
     // Whoever had this seat before may have left frames that the far end is yet to see.
     let ring = seat.ring().filter(|ring| ring.fits(full)).unwrap_or_else(|| Ring::new(full));
     *seat.ring.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&ring));
-    let mbps = rate.map_or(DEFAULT_MBPS, |r| u32::try_from(r / 1_000_000).unwrap_or(u32::MAX));
+    let mbps = rate.map_or(ctx.mbps, |r| u32::try_from(r / 1_000_000).unwrap_or(u32::MAX));
     seat.mbps.store(mbps.max(1), Ordering::Relaxed);
     seat.stepped.store(ctx.virtual_time, Ordering::Relaxed);
     seat.timed.store(timed, Ordering::Relaxed);

@@ -83,7 +83,7 @@ fn build(options: &Options, ctx: &WireContext<'_>) -> Result<Generator> {
         return Err(Error::config("size", size, allowed));
     }
     let count = options.get("count").map(|_| options.number("count", 0)).transpose()?;
-    let pace = options.get("rate").map(|rate| Pace::parse(rate, size)).transpose()?;
+    let pace = options.get("rate").map(|rate| Pace::parse(rate, size, ctx.mbps)).transpose()?;
     let flows = options.number("flows", 1)?;
     if !(1..=MAX_FLOWS).contains(&flows) {
         return Err(Error::config("flows", flows, format!("1 to {MAX_FLOWS}")));
@@ -227,10 +227,10 @@ struct Pace {
 }
 
 impl Pace {
-    fn parse(rate: &str, size: u64) -> Result<Self> {
+    fn parse(rate: &str, size: u64, mbps: u32) -> Result<Self> {
         let (frames, nanos) = if rate == "line" {
-            // 10 bits a nanosecond.
-            (10, 8 * (size + OVERHEAD))
+            // Mbit/s are bits a microsecond.
+            (u64::from(mbps), 8 * (size + OVERHEAD) * 1000)
         } else {
             let bad = || {
                 let allowed = "frames a second up to 1e9 such as 1000, 500k or 1.5m, or line";

@@ -53,7 +53,7 @@ pub trait Wire: Send + fmt::Debug {
         true
     }
 
-    /// Line rate in Mbit/s.
+    /// The most that this wire is good for, in Mbit/s; the NIC may be slower.
     fn speed_mbps(&self) -> u32 {
         10_000
     }
@@ -93,6 +93,8 @@ pub struct WireContext<'a> {
     pub seed: u64,
     /// Whether the NIC runs on a virtual clock (step mode).
     pub virtual_time: bool,
+    /// The NIC's line rate in Mbit/s.
+    pub mbps: u32,
 }
 
 /// The values of `wire=`, for messages.

@@ -187,7 +187,8 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Instant;
 
-    const CTX: WireContext<'_> = WireContext { nic: "test", seed: 0, virtual_time: false };
+    const CTX: WireContext<'_> =
+        WireContext { nic: "test", seed: 0, virtual_time: false, mbps: 10_000 };
 
     fn open_text(text: &str) -> Result<Box<dyn Wire>> {
         open(&Options::parse(text)?, &CTX)

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn plug_with(text: &str, virtual_time: bool) -> Result<End> {
-    let ctx = WireContext { nic: "test", seed: 7, virtual_time };
+    let ctx = WireContext { nic: "test", seed: 7, virtual_time, mbps: 10_000 };
     plug(&Options::parse(text)?, &ctx)
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 const T0: Duration = Duration::ZERO;
 
 fn generator(text: &str) -> Result<Generator> {
-    let ctx = WireContext { nic: "test", seed: 0, virtual_time: true };
+    let ctx = WireContext { nic: "test", seed: 0, virtual_time: true, mbps: 10_000 };
     build(&Options::parse(text)?, &ctx)
 }
 

@@ -3,7 +3,7 @@ use super::*;
 const T0: Duration = Duration::ZERO;
 
 fn open_text(text: &str, virtual_time: bool) -> Result<Box<dyn Wire>> {
-    let ctx = WireContext { nic: "test", seed: 0, virtual_time };
+    let ctx = WireContext { nic: "test", seed: 0, virtual_time, mbps: 10_000 };
     open(&Options::parse(text)?, &ctx)
 }
 

@@ -1,0 +1,199 @@
+//! The PHY on the other end of MDIC, at address 1 (82576 datasheet 3.5.8, 8.2.4; the registers
+//! are those of IEEE 802.3, clauses 22 and 28).
+
+use std::time::Duration;
+
+use crate::drivers::igb::regs::{MDIC, STATUS};
+use crate::drivers::sim::device::{Device, Slow};
+use crate::drivers::sim::later::{Effect, Takes};
+use crate::mmio::Register;
+
+/// The internal PHY's address.
+const ADDRESS: u32 = 1;
+/// MDIC.OP.
+const WRITE: u32 = 1;
+const READ: u32 = 2;
+
+/// A frame of 64 bits at 2.5 MHz, and what surrounds it.
+const MDIO: Takes = Takes { time: Duration::from_micros(50), reads: 3 };
+/// What negotiation takes, as in QEMU.
+const AUTONEG: Takes = Takes { time: Duration::from_millis(500), reads: 8 };
+/// How long a reset of the PHY shows.
+const RESET_TIME: Duration = Duration::from_micros(300);
+
+// Registers.
+const BMCR: usize = 0;
+const BMSR: usize = 1;
+const ANAR: usize = 4;
+const ANLPAR: usize = 5;
+const ANER: usize = 6;
+const GIGABIT_CONTROL: usize = 9;
+const GIGABIT_STATUS: usize = 10;
+
+// BMCR.
+const RESET: u16 = 1 << 15;
+const AUTONEG_ON: u16 = 1 << 12;
+const POWER_DOWN: u16 = 1 << 11;
+const RESTART: u16 = 1 << 9;
+/// Bits that are kept: loopback, speed, negotiation, power, isolation, duplex.
+const KEPT: u16 = 0x7d40;
+
+// BMSR.
+const LINK: u16 = 1 << 2;
+const COMPLETE: u16 = 1 << 5;
+
+/// ANAR and ANLPAR: 100BASE-TX full duplex.
+const FAST: u16 = 1 << 8;
+/// 1000BASE-T control: advertise full duplex; and the partner's full duplex in its status.
+const GIGABIT: u16 = 1 << 9;
+const PARTNER_GIGABIT: u16 = 1 << 11;
+
+/// Values after a reset: negotiation on; 10, 100 and 1000 Mbit/s and both kinds of pause offered.
+const AFTER_RESET: [(usize, u16); 9] = [
+    (BMCR, 0x1140),
+    (BMSR, 0x7949),
+    // The PHY inside the 82576.
+    (2, 0x02a8),
+    (3, 0x0391),
+    (ANAR, 0x0de1),
+    (ANER, 0x0064),
+    (7, 0x2001),
+    (GIGABIT_CONTROL, 0x0300),
+    // Extended status: 1000BASE-T, both duplexes.
+    (15, 0x3000),
+];
+
+/// Registers that software cannot write.
+const READ_ONLY: [usize; 8] = [BMSR, 2, 3, ANLPAR, ANER, 8, GIGABIT_STATUS, 15];
+
+/// One PHY.
+#[derive(Debug)]
+pub(in crate::drivers::sim) struct Phy {
+    regs: [u16; 32],
+    /// Until when BMCR.RESET shows.
+    busy: Duration,
+}
+
+impl Default for Phy {
+    fn default() -> Self {
+        let mut regs = [0; 32];
+        for (at, value) in AFTER_RESET {
+            regs[at] = value;
+        }
+        Self { regs, busy: Duration::ZERO }
+    }
+}
+
+impl Phy {
+    /// Rate of the link on a wire that is good for `wire` Mbit/s.
+    pub(super) fn speed(&self, wire: u32) -> u32 {
+        let negotiates = self.regs[BMCR] & AUTONEG_ON != 0;
+        let (gigabit, fast) = if negotiates {
+            (self.regs[GIGABIT_CONTROL] & GIGABIT != 0, self.regs[ANAR] & FAST != 0)
+        } else {
+            // Forced: bits 6 and 13 of BMCR.
+            (self.regs[BMCR] & 1 << 6 != 0, self.regs[BMCR] & 1 << 13 != 0)
+        };
+        match wire {
+            1000.. if gigabit => 1000,
+            100.. if fast => 100,
+            _ => 10,
+        }
+    }
+
+    fn read(&self, at: usize, link: Link, now: Duration) -> u16 {
+        let value = self.regs.get(at).copied().unwrap_or(0);
+        let negotiated = link.up && self.regs[BMCR] & AUTONEG_ON != 0;
+        match at {
+            BMCR if now < self.busy => value | RESET,
+            BMSR => {
+                let complete = if negotiated { COMPLETE } else { 0 };
+                value | complete | if link.held { LINK } else { 0 }
+            }
+            // What the far end offers: all that the wire is good for, and symmetric pause.
+            ANLPAR if negotiated => 0x45e1,
+            GIGABIT_STATUS if negotiated && link.wire >= 1000 => 0x3000 | PARTNER_GIGABIT,
+            _ => value,
+        }
+    }
+}
+
+/// The link as the PHY sees it.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    up: bool,
+    /// And it was up all the time since the last look.
+    held: bool,
+    wire: u32,
+}
+
+/// A read or write of a PHY register.
+pub(super) fn write_mdic(d: &Device, slow: &mut Slow, mdic: MDIC) {
+    let shown = mdic.with(MDIC::READY, 0).with(MDIC::ERROR, 0);
+    d.regs.set(0, shown);
+    let at = mdic.get(MDIC::REGADD) as usize;
+    let done = MDIC(0).with(MDIC::READY, 1);
+    let (clear, set) = match mdic.get(MDIC::OP) {
+        // Nobody else is on the bus.
+        _ if mdic.get(MDIC::PHYADD) != ADDRESS => (0, done.with(MDIC::ERROR, 1)),
+        WRITE => {
+            write(d, slow, at, mdic.get(MDIC::DATA) as u16);
+            (0, done)
+        }
+        READ => {
+            let value = read(d, slow, at);
+            (MDIC::DATA.mask(), done.with(MDIC::DATA, value.into()))
+        }
+        _ => (0, done.with(MDIC::ERROR, 1)),
+    };
+    d.after(slow, MDIO, MDIC::META.offset, clear, set.raw(), Effect::None);
+}
+
+fn read(d: &Device, slow: &mut Slow, at: usize) -> u16 {
+    let engine = d.engine();
+    let (up, wire) = (engine.carrier(), engine.speed_mbps());
+    drop(engine);
+    // Only reading BMSR shows a loss in between, and forgets it.
+    let held = at == BMSR && slow.link.look(up);
+    slow.phy.read(at, Link { up, held, wire }, d.clock.now())
+}
+
+fn write(d: &Device, slow: &mut Slow, at: usize, value: u16) {
+    if at == BMCR {
+        write_bmcr(d, slow, value);
+    } else if !READ_ONLY.contains(&at)
+        && let Some(register) = slow.phy.regs.get_mut(at)
+    {
+        *register = value;
+    }
+}
+
+fn write_bmcr(d: &Device, slow: &mut Slow, value: u16) {
+    if value & RESET != 0 {
+        reset(d, slow);
+        return;
+    }
+    let old = std::mem::replace(&mut slow.phy.regs[BMCR], value & KEPT);
+    let starts = |bit: u16| old & bit == 0 && value & bit != 0;
+    if value & POWER_DOWN != 0 {
+        slow.later.retain(|l| l.effect != Effect::Trained);
+        d.engine().training = true;
+    } else if old & POWER_DOWN != 0
+        || starts(AUTONEG_ON)
+        || value & RESTART != 0 && value & AUTONEG_ON != 0
+    {
+        negotiate(d, slow);
+    }
+}
+
+/// Every register as after a reset, and the link is negotiated anew.
+pub(super) fn reset(d: &Device, slow: &mut Slow) {
+    slow.phy = Phy { busy: d.clock.now() + RESET_TIME, ..Phy::default() };
+    negotiate(d, slow);
+}
+
+/// The link is being negotiated.
+fn negotiate(d: &Device, slow: &mut Slow) {
+    d.engine().training = true;
+    d.after(slow, AUTONEG, STATUS::META.offset, 0, 0, Effect::Trained);
+}

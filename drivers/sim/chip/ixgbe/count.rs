@@ -1,0 +1,62 @@
+//! Where the counters of a step go (82599 datasheet 8.2.3.23).
+
+use crate::drivers::ixgbe::regs::{
+    BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, LXOFFRXCNT, LXOFFTXC, MPC, MPRC, MPTC, PRC64,
+    PRC127, PRC255, PRC511, PRC1023, PRC1522, PTC64, PTC127, PTC255, PTC511, PTC1023, PTC1522,
+    QBRC_L, QBTC_L, QPRC, QPRDC, QPTC, ROC, RUC, RXDGBCL, RXDGPC, RXNFGBCL, RXNFGPC, TORL, TPR,
+    TPT, TXDGBCL, TXDGPC, XEC,
+};
+use crate::drivers::sim::regs::RegFile;
+use crate::drivers::sim::stats::Tally;
+
+/// Adds what a step has counted to the statistics registers.
+pub(super) fn count(regs: &RegFile, tally: &Tally) {
+    let (good, total) = (tally.received(false), tally.received(true));
+    regs.count::<TPR>(0, total.0);
+    regs.count_wide::<TORL>(0, total.1);
+    regs.count::<RXNFGPC>(0, good.0 + tally.missed);
+    regs.count_wide::<RXNFGBCL>(0, good.1);
+    regs.count::<CRCERRS>(0, tally.damaged.frames + tally.delivered_bad);
+    regs.count::<RUC>(0, tally.short.frames);
+    regs.count::<ROC>(0, tally.long.frames);
+    regs.count::<MPC>(0, tally.missed);
+    regs.count::<XEC>(0, tally.checksum_errors);
+    regs.count::<LXOFFTXC>(0, tally.pauses.0);
+    regs.count::<LXOFFRXCNT>(0, tally.pauses.1);
+    let rx = &tally.rx;
+    // GPRC counts in front of the packet buffer: what MPC counts is in it.
+    regs.count::<GPRC>(0, rx.frames + tally.missed);
+    regs.count_wide::<GORCL>(0, rx.octets);
+    regs.count::<RXDGPC>(0, rx.frames);
+    regs.count_wide::<RXDGBCL>(0, rx.octets);
+    regs.count::<MPRC>(0, rx.multicast);
+    regs.count::<BPRC>(0, rx.broadcast);
+    regs.count::<PRC64>(0, rx.bins[0]);
+    regs.count::<PRC127>(0, rx.bins[1]);
+    regs.count::<PRC255>(0, rx.bins[2]);
+    regs.count::<PRC511>(0, rx.bins[3]);
+    regs.count::<PRC1023>(0, rx.bins[4]);
+    regs.count::<PRC1522>(0, rx.bins[5]);
+    let tx = &tally.tx;
+    // The pause frames that the MAC makes up are in these: 64 bytes each.
+    regs.count::<GPTC>(0, tx.frames + tally.pauses.0);
+    regs.count_wide::<GOTCL>(0, tx.octets + tally.pauses.0 * 64);
+    regs.count::<TPT>(0, tx.frames + tally.pauses.0);
+    regs.count::<TXDGPC>(0, tx.frames);
+    regs.count_wide::<TXDGBCL>(0, tx.octets);
+    regs.count::<MPTC>(0, tx.multicast);
+    regs.count::<BPTC>(0, tx.broadcast);
+    regs.count::<PTC64>(0, tx.bins[0]);
+    regs.count::<PTC127>(0, tx.bins[1]);
+    regs.count::<PTC255>(0, tx.bins[2]);
+    regs.count::<PTC511>(0, tx.bins[3]);
+    regs.count::<PTC1023>(0, tx.bins[4]);
+    regs.count::<PTC1522>(0, tx.bins[5]);
+    for (n, r, t) in tally.slots() {
+        regs.count::<QPRC>(n, r.frames);
+        regs.count_wide::<QBRC_L>(n, r.octets);
+        regs.count::<QPRDC>(n, r.dropped);
+        regs.count::<QPTC>(n, t.frames);
+        regs.count_wide::<QBTC_L>(n, t.octets);
+    }
+}

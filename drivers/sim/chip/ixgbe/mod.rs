@@ -1,0 +1,219 @@
+//! The 82599.
+
+use std::sync::OnceLock;
+
+use super::{Chip, allotted, queues_in};
+use crate::drivers::ixgbe::regs::{
+    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAH, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS,
+    RXCTRL, STATUS, TDBAL, TQSM,
+};
+use crate::drivers::sim::device::{Device, Slow};
+use crate::drivers::sim::eeprom::{Eeprom, mac_words};
+use crate::drivers::sim::fault::QueueId;
+use crate::drivers::sim::iommu::Windows;
+use crate::drivers::sim::lawyer::{Lawyer, Rule};
+use crate::drivers::sim::regs::{Map, Pair, RegFile};
+use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan, station_words};
+use crate::drivers::sim::stats::Tally;
+use crate::mmio::Register;
+use crate::port::MacAddr;
+
+mod count;
+mod link;
+mod plan;
+mod special;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(in crate::drivers::sim) struct I82599;
+
+/// Byte counters of 36 bits in a pair of registers.
+const PAIRS: [Pair; 8] = [
+    (&regs::GORCL::META, &regs::GORCH::META),
+    (&regs::GOTCL::META, &regs::GOTCH::META),
+    (&regs::TORL::META, &regs::TORH::META),
+    (&regs::RXNFGBCL::META, &regs::RXNFGBCH::META),
+    (&regs::RXDGBCL::META, &regs::RXDGBCH::META),
+    (&regs::TXDGBCL::META, &regs::TXDGBCH::META),
+    (&regs::QBRC_L::META, &regs::QBRC_H::META),
+    (&regs::QBTC_L::META, &regs::QBTC_H::META),
+];
+
+/// The statistics slot of queue `n`, from RQSMR or TQSM.
+fn slot<R: Register>(regs: &RegFile, n: u32) -> u8 {
+    (regs.get::<R>(n / 4).raw() >> (n % 4 * 8) & 0xf) as u8
+}
+
+impl Chip for I82599 {
+    fn map(&self) -> &'static Map {
+        static MAP: OnceLock<Map> = OnceLock::new();
+        MAP.get_or_init(|| {
+            Map::new(regs::BAR_LEN, regs::table(), regs::ALIASES, &PAIRS, (1 << 36) - 1)
+        })
+    }
+
+    /// The 82599ES with an SFP+ cage.
+    fn pci_id(&self) -> u16 {
+        0x10fb
+    }
+
+    fn eeprom(&self, mac: MacAddr) -> Eeprom {
+        eeprom(mac)
+    }
+
+    fn mbps(&self) -> u32 {
+        10_000
+    }
+
+    fn queues(&self) -> u32 {
+        regs::RX_QUEUES
+    }
+
+    fn rx_block(&self, queue: u32) -> u32 {
+        regs::rx_reg(&RDBAL::META, queue)
+    }
+
+    fn tx_block(&self, queue: u32) -> u32 {
+        TDBAL::META.offset_of(queue)
+    }
+
+    fn queue_of(&self, offset: u32) -> Option<QueueId> {
+        Some(match offset {
+            0x1000..0x2000 => QueueId::Rx(((offset - 0x1000) / 0x40) as u16),
+            0xD000..0xE000 => QueueId::Rx(((offset - 0xD000) / 0x40) as u16 + 64),
+            0x6000..0x8000 => QueueId::Tx(((offset - 0x6000) / 0x40) as u16),
+            _ => return None,
+        })
+    }
+
+    fn rx_slot(&self, regs: &RegFile, queue: u32) -> u8 {
+        slot::<RQSMR>(regs, queue)
+    }
+
+    fn tx_slot(&self, regs: &RegFile, queue: u32) -> u8 {
+        slot::<TQSM>(regs, queue)
+    }
+
+    fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32) {
+        special::reset(device, slow, ctrl);
+    }
+
+    fn autoload(&self, regs: &RegFile, mac: MacAddr) {
+        let (low, high) = station_words(mac.0);
+        regs.set(0, RAL(low));
+        regs.set(0, RAH(high));
+    }
+
+    fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
+        special::read(device, slow, offset)
+    }
+
+    fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
+        special::write(device, slow, offset, value)
+    }
+
+    fn link_changed(&self, regs: &RegFile) {
+        regs.change(EICR::META.offset, 0, EICR::LSC.mask());
+    }
+
+    /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
+    fn received(&self, regs: &RegFile, queues: u128) {
+        let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
+        let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
+        regs.change(EICR::META.offset, 0, causes);
+    }
+
+    fn asserts(&self, regs: &RegFile) -> bool {
+        // Bit 31 is reserved.
+        regs.get::<EICR>(0).raw() & regs.get::<EIMS>(0).raw() & !(1 << 31) != 0
+    }
+
+    fn mac(&self, regs: &RegFile) -> Mac {
+        Mac {
+            looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
+            master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
+            linked: true,
+        }
+    }
+
+    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
+        plan::rx(self, regs, windows, old)
+    }
+
+    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan {
+        plan::tx(self, regs, windows)
+    }
+
+    fn count(&self, regs: &RegFile, tally: &Tally) {
+        count::count(regs, tally);
+    }
+
+    fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32) {
+        match offset {
+            o if o == RXCTRL::META.offset && RXCTRL(value).has(RXCTRL::RXEN) => {
+                let mac = regs.get::<HLREG0>(0).has(HLREG0::RXCRCSTRP);
+                if mac != regs.get::<RDRXCTL>(0).has(RDRXCTL::CRCSTRIP) {
+                    lawyer.record(Rule::CrcStripMismatch, offset, value);
+                }
+            }
+            o if o == MTQC::META.offset && !regs.get::<RTTDCS>(0).has(RTTDCS::ARBDIS) => {
+                lawyer.record(Rule::ArbiterRunning, offset, value);
+            }
+            _ => {}
+        }
+        if let Some(QueueId::Tx(_)) = self.queue_of(offset)
+            && let Some((_, QueueReg::Control)) = self.queue_block(offset)
+            && value & ENABLE != 0
+            && !regs.get::<DMATXCTL>(0).has(DMATXCTL::TE)
+        {
+            lawyer.record(Rule::TransmitDmaOff, offset, value);
+        }
+    }
+
+    fn strict(&self) -> &'static [&'static str] {
+        &[
+            "CTRL", "FCTRL", "MRQC", "RXCSUM", "HLREG0", "RXCTRL", "RDRXCTL", "DMATXCTL", "MTQC",
+            "RDLEN", "TDLEN", "RXDCTL", "TXDCTL", "SRRCTL",
+        ]
+    }
+}
+
+/// The pointers to sections that the checksum covers: words 0x03 to 0x0E (analog, PCIe, link,
+/// core, MAC and CSR sections; datasheet 6.2).
+const POINTERS: std::ops::Range<usize> = 0x03..0x0F;
+/// Link configuration words of LAN 0 and LAN 1: pointers to sections whose first word is their
+/// length.
+const CORE0: u16 = 0x100;
+const MAC0: u16 = 0x180;
+const LINK0: u16 = 0x1c0;
+
+/// The EEPROM of an adapter with one port used (82599 datasheet 6).
+fn eeprom(mac: MacAddr) -> Eeprom {
+    let mut words = vec![0xffffu16; 0x400];
+    words[..0x40].fill(0);
+    // EEPROM control words 1 to 3: signature 01b at 15:14 of word 0, and size.
+    words[0x00] = 0x4500;
+    words[0x01] = 0x0010;
+    words[0x38] = 0x0003;
+    for pointer in POINTERS {
+        words[pointer] = 0xffff;
+    }
+    // Device capabilities: any SFP module will do.
+    words[0x2c] = 0x0001;
+    // Version of the image, and where to find the tracking id.
+    words[0x29] = 0x0080;
+    words[0x2d] = 0x8000;
+    words[0x2e] = 0x0210;
+    for (pointer, section, content) in [
+        // LAN core 0: the MAC address is the first three words behind the length.
+        (0x09, CORE0, mac_words(mac).to_vec()),
+        (0x0B, MAC0, vec![0x6004, 0xc09c, 0x000a, 0x8004]),
+        (0x04, LINK0, vec![0; 6]),
+    ] {
+        words[pointer] = section;
+        let at = usize::from(section);
+        words[at] = content.len() as u16;
+        words[at + 1..at + 1 + content.len()].copy_from_slice(&content);
+    }
+    Eeprom::new(words, CORE0 + 1, POINTERS)
+}

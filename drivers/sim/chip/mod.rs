@@ -1,0 +1,153 @@
+//! What sets one chip apart from another: its registers, and what they mean to the engine.
+//!
+//! The engine goes by decoded plans and never asks a chip about a frame; what is asked here is
+//! asked when a register is accessed, when the plans are decoded again, and once a step.
+
+use std::fmt;
+
+use super::device::{Device, Slow};
+use super::eeprom::Eeprom;
+use super::fault::QueueId;
+use super::iommu::Windows;
+use super::lawyer::Lawyer;
+use super::regs::{Map, RegFile};
+use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
+use super::stats::Tally;
+use crate::port::MacAddr;
+
+mod igb;
+mod ixgbe;
+
+pub(super) use igb::{I82576, Phy};
+pub(super) use ixgbe::I82599;
+
+/// The numbers of the queues in a mask of all.
+fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
+    let mut left = mask;
+    std::iter::from_fn(move || {
+        let next = (left != 0).then(|| left.trailing_zeros());
+        left &= left.wrapping_sub(1);
+        next
+    })
+}
+
+/// The cause that a byte of IVAR leads to: valid bit, and the number of one of the 16 causes that
+/// there are without MSI-X.
+fn allotted(byte: u32) -> u32 {
+    let (valid, number) = (byte & 0x80 != 0, byte & 0x3f);
+    if valid && number < 16 { 1 << number } else { 0 }
+}
+
+/// The chips there are a model of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Model {
+    /// 82599, 10 Gbit/s.
+    I82599,
+    /// 82576, 1 Gbit/s.
+    I82576,
+}
+
+impl Model {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::I82599, Self::I82576];
+
+    /// Its name in a spec string.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::I82599 => "82599",
+            Self::I82576 => "82576",
+        }
+    }
+
+    pub(super) fn chip(self) -> &'static dyn Chip {
+        match self {
+            Self::I82599 => &I82599,
+            Self::I82576 => &I82576,
+        }
+    }
+}
+
+/// One chip.
+pub(super) trait Chip: fmt::Debug + Send + Sync {
+    /// Its register table.
+    fn map(&self) -> &'static Map;
+
+    /// PCI device id.
+    fn pci_id(&self) -> u16;
+
+    /// The EEPROM of an adapter whose address is `mac`.
+    fn eeprom(&self, mac: MacAddr) -> Eeprom;
+
+    /// Its line rate in Mbit/s.
+    fn mbps(&self) -> u32;
+
+    /// Queues of each direction.
+    fn queues(&self) -> u32;
+
+    /// BAR offset of a receive queue's block of registers.
+    fn rx_block(&self, queue: u32) -> u32;
+
+    /// BAR offset of a transmit queue's block of registers.
+    fn tx_block(&self, queue: u32) -> u32;
+
+    /// The queue in whose block an offset is.
+    fn queue_of(&self, offset: u32) -> Option<QueueId>;
+
+    /// If an offset is a queue's register: the queue's block, and which register.
+    fn queue_block(&self, offset: u32) -> Option<(u32, QueueReg)> {
+        let block = match self.queue_of(offset)? {
+            QueueId::Rx(q) => self.rx_block(q.into()),
+            QueueId::Tx(q) => self.tx_block(q.into()),
+        };
+        Some((block, QueueReg::at(offset - block)?))
+    }
+
+    /// Statistics slot of a receive queue.
+    fn rx_slot(&self, regs: &RegFile, queue: u32) -> u8;
+
+    /// Statistics slot of a transmit queue.
+    fn tx_slot(&self, regs: &RegFile, queue: u32) -> u8;
+
+    /// A reset, which software asked for by writing `ctrl`.
+    fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32);
+
+    /// What autoload brings: the address.
+    fn autoload(&self, regs: &RegFile, mac: MacAddr);
+
+    /// Registers whose value is not simply what is stored.
+    fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32>;
+
+    /// Writes that do more than store. False: there is nothing special about the register.
+    fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool;
+
+    /// The link has come or gone: sets the interrupt cause. Only through
+    /// [`change_causes`](Device::change_causes).
+    fn link_changed(&self, regs: &RegFile);
+
+    /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
+    /// through [`change_causes`](Device::change_causes).
+    fn received(&self, regs: &RegFile, queues: u128);
+
+    /// Whether an unmasked cause asserts the interrupt line.
+    fn asserts(&self, regs: &RegFile) -> bool;
+
+    /// Loopback and master disable.
+    fn mac(&self, regs: &RegFile) -> Mac;
+
+    /// Decodes the receive side; `old` lends what is expensive to make.
+    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan;
+
+    /// Decodes the transmit side.
+    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan;
+
+    /// Adds what a step has counted to the statistics registers.
+    fn count(&self, regs: &RegFile, tally: &Tally);
+
+    /// The chip's own rules for a write that is about to happen.
+    fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32);
+
+    /// Names of the registers whose reserved bits are all known to the table: bits outside fields
+    /// keep their reset value.
+    fn strict(&self) -> &'static [&'static str];
+}

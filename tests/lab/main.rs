@@ -9,6 +9,7 @@ mod binding;
 mod crash;
 mod guest;
 mod igb_uio;
+mod interrupt;
 mod lost;
 mod memory;
 mod refusals;
@@ -70,6 +71,7 @@ fn all() -> impl Iterator<Item = &'static Test> {
         igb_uio::TESTS,
         traffic::TESTS,
         tools::TESTS,
+        interrupt::TESTS,
         crash::TESTS,
     ]
     .into_iter()

@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("tools::pktgen_through_forward", through_forward),
     test("tools::a_capture_of_a_replayed_file_is_that_file", replay),
     test("tools::signals_end_them_in_order", signals),
+    test("tools::one_whose_nic_is_taken_away_says_so_and_ends", taken_away),
+    test("tools::a_stranger_at_the_node_is_noticed", stranger),
     test("kernel::arp_and_ping_of_every_size_to_echo", ping).limit(60),
     test("kernel::twenty_megabytes_of_tcp_through_forward", tcp).limit(90),
 ];
@@ -48,7 +50,11 @@ impl Tool {
         Self { child, name: format!("{name} {args:?}"), out, err }
     }
 
-    fn said(&self) -> String {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn said(&self) -> String {
         let read = |p: &Path| fs::read_to_string(p).unwrap_or_default();
         format!("{}: {}{}", self.name, read(&self.err), read(&self.out))
     }
@@ -197,6 +203,47 @@ fn signals(guest: &Guest) {
         assert!(!b.mastering() && !c.mastering());
         assert_eq!((free_pages(), memory_files().len()), (before, 0));
     }
+}
+
+/// Awake or asleep, and whether the kernel's driver comes at once or not.
+fn taken_away(guest: &Guest) {
+    let [_, b, c, _] = &guest.nics[..] else { unreachable!() };
+    for (idle, driver) in [("pause", None), ("sleep", None), ("pause", Some("igb"))] {
+        b.bind(GENERIC);
+        c.bind(GENERIC);
+        let mut forward = Tool::start("forward", &[&b.0, &c.0, "--idle", idle]);
+        assert!(comes_true(10 * SECOND, || b.mastering() && c.mastering()), "{}", forward.said());
+        std::thread::sleep(SECOND);
+        c.unbind();
+        if let Some(driver) = driver {
+            c.bind(driver);
+        }
+        let start = Instant::now();
+        assert_eq!(forward.code(), 1, "{}", forward.said());
+        assert!(start.elapsed() < 5 * SECOND);
+        let said = forward.said();
+        assert!(said.contains(&c.0) && said.contains("unbound"), "{said}");
+        assert!(!b.mastering(), "the other one was stopped in order");
+        assert_eq!(memory_files(), Vec::<PathBuf>::new());
+        // The kernel's driver was left alone.
+        assert_eq!(c.mastering(), driver.is_some());
+    }
+}
+
+/// `uio_pci_generic` turns bus mastering off when anybody closes the node.
+fn stranger(guest: &Guest) {
+    let [_, b, c, _] = &guest.nics[..] else { unreachable!() };
+    b.bind(GENERIC);
+    c.bind(GENERIC);
+    let mut forward = Tool::start("forward", &[&b.0, &c.0]);
+    assert!(comes_true(10 * SECOND, || b.mastering() && c.mastering()), "{}", forward.said());
+    std::thread::sleep(SECOND);
+    drop(File::open(c.node()).unwrap());
+    assert!(!c.mastering());
+    assert_eq!(forward.code(), 1, "{}", forward.said());
+    assert!(forward.said().contains("opened and closed its /dev/uio node"), "{}", forward.said());
+    assert!(!b.mastering());
+    assert_eq!(memory_files(), Vec::<PathBuf>::new());
 }
 
 /// Linux's igb on NIC 0 and `echo` on NIC 1.

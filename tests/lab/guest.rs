@@ -83,7 +83,8 @@ impl Nic {
         if igb && self.text("sriov_numvfs") != "0" {
             put(self.path("sriov_numvfs"), "0")?;
         }
-        if igb && self.is_untouched() {
+        let overridden = self.text("driver_override") != "(null)";
+        if igb && !overridden && self.is_untouched() {
             return Ok(());
         }
         if let Some(driver) = self.driver() {

@@ -9,6 +9,7 @@ use barewire::pcap::{Reader, Writer};
 use serde_json::Value;
 
 use crate::guest::{GENERIC, Guest, Netns, comes_true, free_pages, memory_files, run};
+use crate::memory::node_of;
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -19,6 +20,8 @@ pub(crate) const TESTS: &[Test] = &[
     test("tools::signals_end_them_in_order", signals),
     test("tools::one_whose_nic_is_taken_away_says_so_and_ends", taken_away),
     test("tools::a_stranger_at_the_node_is_noticed", stranger),
+    test("tools::a_second_one_on_a_nic_is_refused_and_harms_nothing", second),
+    test("tools::a_page_that_moves_ends_it", moved_page),
     test("kernel::arp_and_ping_of_every_size_to_echo", ping).limit(60),
     test("kernel::twenty_megabytes_of_tcp_through_forward", tcp).limit(90),
 ];
@@ -222,7 +225,7 @@ fn taken_away(guest: &Guest) {
         assert_eq!(forward.code(), 1, "{}", forward.said());
         assert!(start.elapsed() < 5 * SECOND);
         let said = forward.said();
-        assert!(said.contains(&c.0) && said.contains("unbound"), "{said}");
+        assert!(said.contains(&format!("{} is gone", c.0)), "{said}");
         assert!(!b.mastering(), "the other one was stopped in order");
         // The kernel's driver was left alone.
         assert_eq!(c.mastering(), driver.is_some());
@@ -246,6 +249,39 @@ fn stranger(guest: &Guest) {
     assert!(forward.said().contains("opened and closed its /dev/uio node"), "{}", forward.said());
     assert!(!b.mastering());
     assert_eq!(memory_files(), Vec::<PathBuf>::new());
+}
+
+fn second(guest: &Guest) {
+    let [_, b, c, d] = &guest.nics[..] else { unreachable!() };
+    [b, c, d].iter().for_each(|n| n.bind(GENERIC));
+    let first = Tool::start("forward", &[&b.0, &c.0]);
+    assert!(comes_true(10 * SECOND, || b.mastering() && c.mastering()), "{}", first.said());
+    let mut second = Tool::start("forward", &[&d.0, &c.0]);
+    assert_eq!(second.code(), 2, "{}", second.said());
+    assert!(second.said().contains("in use by another process"), "{}", second.said());
+    assert!(b.mastering() && c.mastering() && !d.mastering());
+    std::thread::sleep(2 * SECOND);
+    first.stop();
+}
+
+/// Whoever moves a page under a NIC's DMA, the tool stops that DMA within its next look.
+fn moved_page(guest: &Guest) {
+    let [_, b, c, _] = &guest.nics[..] else { unreachable!() };
+    b.bind(GENERIC);
+    c.bind(GENERIC);
+    let mut forward = Tool::start("forward", &[&b.0, &c.0]);
+    assert!(comes_true(10 * SECOND, || b.mastering() && c.mastering()), "{}", forward.said());
+    std::thread::sleep(SECOND);
+    let maps = fs::read_to_string(format!("/proc/{}/maps", forward.pid())).unwrap();
+    let line = maps.lines().find(|l| l.contains("/dev/hugepages/barewire")).expect("its memory");
+    let at = usize::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
+    let pid = forward.pid() as i32;
+    let other = 1 - node_of(pid, at, None);
+    // The kernel gives up when the page is busy for a moment.
+    assert!(comes_true(SECOND, || node_of(pid, at, Some(other)) == other));
+    assert_eq!(forward.code(), 1, "{}", forward.said());
+    assert!(forward.said().contains("the kernel moved the DMA page"), "{}", forward.said());
+    assert!(!b.mastering() && !c.mastering());
 }
 
 /// Linux's igb on NIC 0 and `echo` on NIC 1.

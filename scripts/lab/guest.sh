@@ -11,7 +11,7 @@ test_limit=150
 # Two wires, two NICs on each; every NIC behind a port of its own, or their virtual functions
 # collide; two NUMA nodes.
 qemu() { # kernel boot
-    local machine=q35 iommu=() append='console=ttyS0 panic=-1 quiet no_timer_check'
+    local machine=q35 iommu=() append='console=ttyS0 panic=-1 quiet no_timer_check mitigations=off init_on_alloc=0'
     case $2 in
         iommu)
             machine=q35,kernel-irqchip=split

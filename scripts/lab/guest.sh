@@ -61,6 +61,7 @@ run_guest() { # kernel boot
     done
     rm -f "$name.img"
     missing "$here" "$name"
+    step "$here is through"
 }
 
 # Prints what is new in a report, from line $seen + 1 on, whole lines only.

@@ -6,16 +6,21 @@ use crate::guest::{Guest, Nic, free_pages, run, sh};
 use crate::{Boot, Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("binding::bind_takes_nics_by_address_and_interface_and_gives_them_back", there_and_back),
-    test("binding::a_dry_run_changes_nothing", dry_run),
-    test("binding::addresses_routes_and_ssh_are_refused", addresses),
-    test("binding::bridges_bonds_vlans_and_virtual_functions_are_refused", uppers),
-    test("binding::an_interface_in_another_namespace_is_refused", namespace),
-    test("binding::a_running_program_is_refused", running),
-    test("binding::force_overrides_and_says_so", force),
-    test("binding::a_failure_is_undone", undone),
-    test("binding::identity_opens_the_iommu_and_closes_it_again", identity).boot(Boot::Iommu),
-    test("binding::lockdown_is_refused_before_anything_changes", locked_down).boot(Boot::Lockdown),
+    test("binding::bind_takes_nics_by_address_and_interface_and_gives_them_back", there_and_back)
+        .kernel(),
+    test("binding::a_dry_run_changes_nothing", dry_run).kernel(),
+    test("binding::addresses_routes_and_ssh_are_refused", addresses).kernel(),
+    test("binding::bridges_bonds_vlans_and_virtual_functions_are_refused", uppers).kernel(),
+    test("binding::an_interface_in_another_namespace_is_refused", namespace).kernel(),
+    test("binding::a_running_program_is_refused", running).kernel(),
+    test("binding::force_overrides_and_says_so", force).kernel(),
+    test("binding::a_failure_is_undone", undone).kernel(),
+    test("binding::identity_opens_the_iommu_and_closes_it_again", identity)
+        .kernel()
+        .boot(Boot::Iommu),
+    test("binding::lockdown_is_refused_before_anything_changes", locked_down)
+        .kernel()
+        .boot(Boot::Lockdown),
     test("binding::hugepages_reserves_releases_and_mounts", hugepages),
 ];
 

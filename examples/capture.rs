@@ -20,6 +20,7 @@ use common::ladder::Topology;
 use common::options::{OutputOptions, PortOptions};
 use common::pulse::{self, Beat, End, Seat, Snapshot};
 use common::report::{NUMBERS, Reporter};
+use common::rest::Rest;
 use common::session::{Need, Session};
 use common::{EXIT_CODES, Failure, Interrupt, units};
 
@@ -112,7 +113,8 @@ fn capture(cli: &Cli) -> Result<(), Failure> {
         done: Done::default(),
     };
     let end = End { interrupt: &interrupt, secs: cli.secs };
-    let job: pulse::Job<'_> = Box::new(move |seat| listen(seat, tap));
+    let rest = Rest::new(&cli.options.idle, &mut session, &[0])?;
+    let job: pulse::Job<'_> = Box::new(move |seat| listen(seat.resting(rest), tap));
     let outcome = pulse::run(vec![job], &cli.options.cpu, &mut session, &mut reporter, &end);
     outcome.finish(&mut session, &mut reporter)
 }
@@ -288,14 +290,15 @@ fn listen(mut seat: Seat<'_>, mut tap: Tap) {
                 break;
             }
         };
-        seat.moved(moved);
         idle = if moved == 0 { idle + 1 } else { 0 };
-        if idle == IDLE_FLUSH
+        // Whoever looks at the file should not wait for the next packet.
+        if (idle == IDLE_FLUSH || idle > 0 && seat.sleeps_next())
             && let Err(e) = tap.sink.flush()
         {
             result = Err(e);
             break;
         }
+        seat.turned(moved, || Duration::MAX, || tap.counts(None));
     }
     let counts = tap.counts(Some(start.elapsed()));
     let end = tap.sink.finish();

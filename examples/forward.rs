@@ -14,6 +14,7 @@ use common::ladder::Topology;
 use common::options::{OutputOptions, PortOptions};
 use common::pulse::{self, Beat, End, Job, PortCounts, Seat, Snapshot};
 use common::report::{NUMBERS, Reporter};
+use common::rest::Rest;
 use common::session::{Need, Session};
 use common::{EXIT_CODES, Failure, Interrupt, units};
 
@@ -120,13 +121,17 @@ fn forward(cli: &Cli) -> Result<(), Failure> {
     let need = Need { workers: cli.threads, ..Need::default() };
     let (mut session, queues) = Session::open(&names, &cli.options, &need)?;
     let mut reporter = Reporter::new("forward", &cli.output, Topology::Open);
-    let jobs = plan(cli, &session, queues);
+    let jobs = plan(cli, &mut session, queues)?;
     let end = End { interrupt: &interrupt, secs: cli.secs };
     let outcome = pulse::run(jobs, &cli.options.cpu, &mut session, &mut reporter, &end);
     outcome.finish(&mut session, &mut reporter)
 }
 
-fn plan(cli: &Cli, session: &Session, queues: Vec<Queues>) -> Vec<Job<'static>> {
+fn plan(
+    cli: &Cli,
+    session: &mut Session,
+    queues: Vec<Queues>,
+) -> Result<Vec<Job<'static>>, Failure> {
     let ports = queues.len();
     let (rx, tx): (Vec<_>, Vec<_>) = queues.into_iter().map(|q| (q.rx, q.tx)).unzip();
     let mut ways = Vec::new();
@@ -150,9 +155,12 @@ fn plan(cli: &Cli, session: &Session, queues: Vec<Queues>) -> Vec<Job<'static>> 
         1 => vec![ways],
         _ => ways.into_iter().map(|w| vec![w]).collect(),
     };
-    let job = |ways| -> Job<'static> {
+    let job = |ways: Vec<Way>| -> Result<Job<'static>, Failure> {
+        // Only what a worker receives from wakes it; each port's queues are one worker's.
+        let from: Vec<_> = ways.iter().map(|w| w.from).collect();
+        let rest = Rest::new(&cli.options.idle, session, &from)?;
         let cache = session.pool.cache();
-        Box::new(move |seat| carry(seat, ways, cache, count))
+        Ok(Box::new(move |seat| carry(seat.resting(rest), ways, cache, count)))
     };
     teams.into_iter().map(job).collect()
 }
@@ -286,9 +294,13 @@ impl Way {
         moved + self.tx.iter_mut().map(|tx| tx.reclaim(cache)).sum::<usize>()
     }
 
-    fn busy(&self) -> bool {
+    /// Whether it holds packets that the transmit ring has not taken yet.
+    fn holds(&self) -> bool {
         self.lanes.iter().any(|l| !l.batch.is_empty())
-            || self.tx.iter().any(|t| t.in_flight() >= REPORTED)
+    }
+
+    fn busy(&self) -> bool {
+        self.holds() || self.tx.iter().any(|t| t.in_flight() >= REPORTED)
     }
 
     fn give_up(&mut self, cache: &mut PoolCache) {
@@ -325,7 +337,8 @@ fn carry(mut seat: Seat<'_>, mut ways: Vec<Way>, mut cache: PoolCache, count: Op
     while beat == Beat::Go {
         beat = seat.beat(|| counts(&ways, None));
         let moved: usize = ways.iter_mut().map(|w| w.turn(&mut cache)).sum();
-        seat.moved(moved);
+        let patience = || if ways.iter().any(Way::holds) { Duration::ZERO } else { Duration::MAX };
+        seat.turned(moved, patience, || counts(&ways, None));
         idle_turns = if moved == 0 { idle_turns.wrapping_add(1) } else { 0 };
         if idle_turns % 64 == 1 {
             // Nothing comes in: see to what has not gone out.

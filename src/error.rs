@@ -79,7 +79,9 @@ pub enum Error {
         /// How it was noticed.
         how: String,
     },
-    /// Somebody switched bus mastering off while the port was running.
+    /// Somebody switched bus mastering off while the port was running. Not repaired on the quiet:
+    /// a busy device may hang when that happens, until it is reset. Stopping the port and
+    /// starting it again does that.
     BusMasterLost {
         /// The device's address.
         addr: String,
@@ -200,13 +202,13 @@ impl fmt::Display for Error {
             ),
             Error::NotBound { addr, driver: Some(d) } => write!(
                 f,
-                "{addr} is bound to the kernel driver {d}; bind it to uio_pci_generic first (see \
-                 README.md, Real hardware)"
+                "{addr} is bound to the kernel driver {d}; give it to uio_pci_generic first: \
+                 `scripts/bind uio {addr}` (see docs/hardware.md)"
             ),
             Error::NotBound { addr, driver: None } => write!(
                 f,
-                "{addr} is bound to no driver; bind it to uio_pci_generic first (see README.md, \
-                 Real hardware)"
+                "{addr} is bound to no driver; give it to uio_pci_generic first: \
+                 `scripts/bind uio {addr}` (see docs/hardware.md)"
             ),
             Error::Busy { addr } => write!(
                 f,
@@ -222,8 +224,9 @@ impl fmt::Display for Error {
             Error::IommuTranslates { addr, group } => write!(
                 f,
                 "the IOMMU translates addresses of {addr} (group {group}), so DMA through UIO \
-                 would fault; with the device unbound, write `identity` to \
-                 /sys/kernel/iommu_groups/{group}/type, or boot with iommu=pt"
+                 would fault; bind it anew with `scripts/bind uio {addr} --identity` (with the \
+                 device unbound, that writes `identity` to \
+                 /sys/kernel/iommu_groups/{group}/type), or boot with iommu=pt"
             ),
             Error::NoInterrupt { addr, why } => {
                 write!(f, "{addr} has no usable interrupt: {why}; use polling")
@@ -236,7 +239,7 @@ impl fmt::Display for Error {
             Error::BusMasterLost { addr } => write!(
                 f,
                 "bus mastering of {addr} was switched off while it ran; some other process opened \
-                 and closed its /dev/uio node: stop that process, then open the port again"
+                 and closed its /dev/uio node: stop that process, then stop and start the port"
             ),
             Error::HugepagesExhausted { needed, free, size, node } => {
                 write!(f, "{needed} hugepages of {} KiB needed", size / 1024)?;

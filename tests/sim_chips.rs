@@ -2,7 +2,10 @@
 
 mod kit;
 
+use barewire::drivers::igb::regs as igb;
+use barewire::drivers::ixgbe::regs as ixgbe;
 use barewire::drivers::sim::{FaultKind, Inject, Model};
+use barewire::mmio::{Bar, Register};
 use barewire::pool::Checksum;
 use barewire::port::{Port, PortConfig};
 use barewire::{Batch, Error};
@@ -16,11 +19,13 @@ on_both! {
     the_loss_ladder_reconciles,
     without_drop_enable_frames_wait_for_descriptors,
     a_card_that_vanishes_is_noticed_and_nothing_is_lost,
-    lost_bus_mastering_is_reported,
+    lost_bus_mastering_is_reported_and_a_restart_repairs_it,
     a_revoked_mapping_is_a_device_error_with_its_place,
     ports_start_and_stop_again_and_again,
     a_spoilt_eeprom_is_refused,
     every_fault_leaves_the_driver_whole,
+    the_mac_loops_back_inside_with_no_cable_in,
+    a_queue_that_a_fault_stopped_starts_anew_when_it_is_enabled_again,
 }
 
 fn ten_thousand_frames_loop_back_unharmed(chip: Model) {
@@ -262,13 +267,35 @@ fn a_card_that_vanishes_is_noticed_and_nothing_is_lost(chip: Model) {
     whole(&pool);
 }
 
-fn lost_bus_mastering_is_reported(chip: Model) {
+fn lost_bus_mastering_is_reported_and_a_restart_repairs_it(chip: Model) {
     let nic = nic(chip, "loopback", |_| {});
     let mut port = nic.open_port().expect("open");
-    let pool = pool(1024);
-    let _q = start(&mut port, &PortConfig::default(), &pool);
+    let pool = pool(2048);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    let mut cache = pool.cache();
     nic.lose_bus_master();
-    assert!(matches!(port.stats(), Err(Error::BusMasterLost { .. })));
+    for _ in 0..2 {
+        assert!(matches!(port.stats(), Err(Error::BusMasterLost { .. })), "until it is repaired");
+    }
+    let mut out = Batch::new(1);
+    out.push(fill(&mut cache, &numbered(0, 64)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    port.stop().expect("stop");
+    drop((q, out, cache));
+    whole(&pool);
+
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    let mut cache = pool.cache();
+    let mut out = Batch::new(1);
+    out.push(fill(&mut cache, &numbered(1, 64)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    let mut back = Batch::new(32);
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+    // The model recorded what was due while it could do no DMA.
+    let _ = port.stats();
+    port.stats().expect("repaired");
 }
 
 fn a_revoked_mapping_is_a_device_error_with_its_place(chip: Model) {
@@ -383,6 +410,61 @@ fn every_fault_leaves_the_driver_whole(chip: Model) {
             whole(&pool);
         }
     }
+}
+
+fn the_mac_loops_back_inside_with_no_cable_in(chip: Model) {
+    let nic = nic(chip, "none", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let mut q = port.start(&PortConfig::default(), &pool).expect("start");
+    assert!(!port.link().expect("link").up);
+    let bar = nic.bar();
+    if chip == Model::I82599 {
+        ixgbe::HLREG0::read(&bar).with(ixgbe::HLREG0::LPBK, 1).write(&bar);
+    } else {
+        igb::RCTL::read(&bar).with(igb::RCTL::LBM, 1).write(&bar);
+    }
+    nic.step_until_idle(50);
+    assert!(port.link().expect("link").up);
+    let mut cache = pool.cache();
+    let (mut out, mut back) = (Batch::new(1), Batch::new(1));
+    out.push(fill(&mut cache, &numbered(3, 300)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+    assert_eq!(back.first().expect("one").data(), numbered(3, 300));
+}
+
+fn a_queue_that_a_fault_stopped_starts_anew_when_it_is_enabled_again(chip: Model) {
+    let nic = nic(chip, "probe", |_| {});
+    let mut port = nic.open_port().expect("open");
+    let pool = pool(1024);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    nic.inject(Inject::Stray, 1.0);
+    nic.inject_frame(&numbered(0, 64));
+    nic.step_until_idle(50);
+    nic.inject(Inject::Stray, 0.0);
+    nic.inject_frame(&numbered(1, 64));
+    nic.step_until_idle(50);
+    assert_eq!((nic.truth().delivered, nic.faults().len()), (0, 1));
+    // RDH, RDT and RXDCTL stand alike in both chips' queue blocks.
+    let block = if chip == Model::I82599 { 0x1000 } else { 0xC000 };
+    let (rdh, rdt, rxdctl, enable) = (block + 0x10, block + 0x18, block + 0x28, 1 << 25);
+    let bar = nic.bar();
+    let enabled = || bar.read32(rxdctl) & enable != 0;
+    let (tail, control) = (bar.read32(rdt), bar.read32(rxdctl));
+    bar.write32(rxdctl, control & !enable);
+    let waits = (0..10).take_while(|_| enabled()).count();
+    assert!((1..10).contains(&waits), "it takes a while, but not for ever: {waits}");
+    bar.write32(rdh, 0);
+    bar.write32(rxdctl, control);
+    while !enabled() {}
+    bar.write32(rdt, tail);
+    nic.inject_frame(&numbered(2, 64));
+    nic.step_until_idle(50);
+    let (mut cache, mut back) = (pool.cache(), Batch::new(1));
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+    assert_eq!(back.first().expect("one").data(), numbered(2, 64));
 }
 
 #[test]

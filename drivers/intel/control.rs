@@ -387,6 +387,8 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
     /// See [`Control::stop`].
     fn bring_down(&mut self) -> Result<()> {
         let Some(running) = self.running.take() else { return Ok(()) };
+        // Nobody unmasks an interrupt from here on.
+        running.life.close();
         // Kept, whatever happens on the way (a panic in the bus's code included), until DMA is
         // known to have ended.
         let running = ManuallyDrop::new(running);
@@ -467,7 +469,7 @@ impl<B: Bar, S: Silicon> Control for IntelPort<B, S> {
             });
         };
         let causes = Box::new(self.chip.causes(&self.bar));
-        Ok(RxInterrupt::new(self.host.line()?, causes, running.life.clone()))
+        RxInterrupt::new(self.host.line()?, causes, running.life.clone())
     }
 
     fn link(&mut self) -> Result<LinkStatus> {

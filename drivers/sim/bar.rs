@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::device::Device;
 use super::drive::Drive;
+use super::irq::SimLine;
 use super::trace::Event;
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Doorbell};
@@ -111,10 +112,7 @@ impl Host for SimHost {
     }
 
     fn line(&self) -> Result<Box<dyn Line>> {
-        Err(Error::NoInterrupt {
-            addr: self.0.name.clone(),
-            why: "the software NIC raises none".to_owned(),
-        })
+        Ok(Box::new(SimLine::new(self.0.clone())?))
     }
 
     fn numa_node(&self) -> Option<u32> {

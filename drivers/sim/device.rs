@@ -15,6 +15,7 @@ use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
 use super::engine::{Chaos, Engine, Way};
 use super::iommu::SimIommu;
+use super::irq::Pin;
 use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
 use super::regs::RegFile;
@@ -74,7 +75,9 @@ pub(super) struct Device {
     pub(super) pending: AtomicBool,
     /// A step was skipped because another thread was at it.
     skipped: AtomicBool,
-    gone: AtomicBool,
+    pub(super) gone: AtomicBool,
+    /// Its interrupt line.
+    pub(super) pin: Pin,
     /// Tails, too, go the slow way, to be traced or judged.
     watched: bool,
     trace: Option<Arc<Mutex<Trace>>>,
@@ -125,6 +128,7 @@ impl Device {
             pending: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            pin: Pin::default(),
             watched: config.lawyer || config.trace > 0,
             trace,
         });
@@ -162,21 +166,24 @@ impl Device {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Changes interrupt causes or masks. Every such change goes through here, software's and the
-    /// model's own, with or without the engine locked.
-    pub(super) fn change_causes(&self, change: impl FnOnce(&RegFile)) {
-        change(&self.regs);
-    }
-
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Plugs the cable in or out.
+    pub(super) fn plug(&self, up: bool) {
+        let mut slow = self.slow();
+        let was_out = std::mem::replace(&mut self.engine().unplugged, !up);
+        if up && was_out {
+            self.chip.plugged_in(self, &mut slow);
+        }
     }
 
     /// Pulls the card.
     pub(super) fn unplug(&self) {
         // With the engine locked, so that no DMA happens after this returns.
         let _engine = self.engine();
-        self.gone.store(true, Ordering::Relaxed);
+        self.vanish();
     }
 
     pub(super) fn note(&self, event: Event) {
@@ -297,7 +304,11 @@ impl Device {
         let moved =
             engine.step(way, self.generation.load(Ordering::Acquire), self.clock.wire_now());
         if engine.shared.removal {
-            self.gone.store(true, Ordering::Relaxed);
+            self.vanish();
+        }
+        let written = std::mem::take(&mut engine.shared.written);
+        if written != 0 {
+            self.change_causes(|regs| self.chip.received(regs, written));
         }
         if engine.link_changed() {
             self.change_causes(|regs| self.chip.link_changed(regs));

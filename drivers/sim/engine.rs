@@ -110,6 +110,8 @@ pub(super) struct Shared {
     pub(super) trace: Arc<Mutex<Trace>>,
     /// Records descriptors that break the format, when that is asked for.
     pub(super) lawyer: Option<Lawyer>,
+    /// Receive queues, one bit each, that have written packets back in this step.
+    pub(super) written: u128,
     /// The card was pulled in this step.
     pub(super) removal: bool,
     now: Duration,
@@ -194,6 +196,7 @@ impl Engine {
             traced: trace.is_some(),
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
             lawyer: lawyer.then(|| Lawyer::new(map)),
+            written: 0,
             removal: false,
             now: Duration::ZERO,
         };

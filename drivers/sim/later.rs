@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::device::{Device, Slow};
+use super::setup::station_words;
 
 /// A change of a register that takes effect after a while.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +104,9 @@ impl Device {
                 engine.refresh(self.generation.load(Ordering::Relaxed));
             }
             Effect::Autoload => {
-                self.chip.autoload(&self.regs, slow.eeprom.mac());
+                let (low, high) = station_words(slow.eeprom.mac().0);
+                self.regs.poke(self.chip.station(), low);
+                self.regs.poke(self.chip.station() + 4, high);
                 self.changed();
             }
             Effect::Trained => engine.training = false,

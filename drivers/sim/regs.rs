@@ -216,7 +216,18 @@ impl RegFile {
 
     /// The same for a counter that sticks at `max`.
     pub(super) fn count_to<R: Register>(&self, n: u32, by: u64, max: u32) {
-        let Some(word) = self.word(R::META.offset_of(n)).filter(|_| by > 0) else { return };
+        self.count_at(R::META.offset_of(n), by, max);
+    }
+
+    /// Adds to the counter `R` and to those that follow it word by word.
+    pub(super) fn count_row<R: Register, const N: usize>(&self, by: [u64; N]) {
+        for (offset, by) in (R::META.offset..).step_by(4).zip(by) {
+            self.count_at(offset, by, u32::MAX);
+        }
+    }
+
+    fn count_at(&self, offset: u32, by: u64, max: u32) {
+        let Some(word) = self.word(offset).filter(|_| by > 0) else { return };
         let by = u32::try_from(by).unwrap_or(u32::MAX);
         let add = |old: u32| Some(old.saturating_add(by).min(max));
         let _always = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add);

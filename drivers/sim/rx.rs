@@ -281,6 +281,7 @@ impl RxPath {
                 q.release(shared);
             }
             if std::mem::take(&mut q.dirty) {
+                shared.written |= q.bit();
                 shared.regs.poke(q.setup.common.head_offset, q.head);
             }
         }
@@ -341,6 +342,11 @@ fn rebuild(scratch: &mut Vec<u8>, frame: &[u8], strip_vlan: bool, keep_crc: bool
 }
 
 impl RxQueue {
+    /// Its bit in a mask of all queues.
+    fn bit(&self) -> u128 {
+        1 << (usize::from(self.setup.common.index) % QUEUES)
+    }
+
     /// Descriptors that the device may fill, as far as it has seen the tail.
     #[inline(always)]
     fn available(&self) -> u32 {
@@ -570,6 +576,7 @@ impl RxQueue {
         for _ in 0..go {
             if let Some((index, w0, w1)) = self.held.pop_front() {
                 self.write_back(index, w0, w1);
+                shared.written |= self.bit();
             }
         }
     }

@@ -43,6 +43,36 @@ pub(crate) struct PortOptions {
     /// How long to wait for link at the start
     #[arg(long, value_name = "SECS", default_value_t = 9.0, value_parser = link_wait)]
     pub(crate) link_wait: f64,
+    #[command(flatten)]
+    pub(crate) idle: IdleOptions,
+}
+
+/// What workers do while nothing comes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Idle")]
+pub(crate) struct IdleOptions {
+    /// What a worker does while nothing comes
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = IdlePolicy::Yield)]
+    pub(crate) idle: IdlePolicy,
+    /// Empty polls in a row before it yields or sleeps [default: 64 or 300]
+    #[arg(long, value_name = "N")]
+    pub(crate) idle_polls: Option<u32>,
+    /// Longest sleep: how late the end of a run may be noticed
+    #[arg(long, value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) idle_timeout: u16,
+}
+
+/// `--idle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IdlePolicy {
+    /// Polls on
+    Spin,
+    /// Pauses the core for some tens of cycles between polls
+    Pause,
+    /// Lets other threads run now and then
+    Yield,
+    /// Sleeps until the NIC's interrupt says that a packet came
+    Sleep,
 }
 
 /// `--flow-control`.

@@ -1,6 +1,7 @@
 //! Workers and the supervisor: the workers poll and never look at a clock for it; the supervisor
 //! sleeps, watches the clock, the signals and the devices, and asks the workers for their counts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,13 +11,12 @@ use barewire::port::{RxQueue, RxQueueStats, TxQueue, TxQueueStats};
 
 use super::ladder;
 use super::report::{Moment, Reporter};
+use super::rest::{Rest, Slept};
 use super::session::Session;
 use super::{Failure, Interrupt};
 
 /// Ports that a tool has at most.
 pub(crate) const MAX_PORTS: usize = 2;
-/// Polls without a packet after which a worker lets others run.
-const IDLE_POLLS: u32 = 64;
 
 /// What a worker counted on one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,6 +96,8 @@ pub(crate) struct Snapshot {
     pub(crate) faults: u64,
     /// How long this worker's part of the traffic took, when it is over.
     pub(crate) active: Option<Duration>,
+    /// How it slept, when that is what it does; the seat sees to it.
+    pub(crate) slept: Option<Slept>,
 }
 
 impl Snapshot {
@@ -116,6 +118,9 @@ impl Snapshot {
             (a, b) => a.or(b),
         };
         self.active = self.active.max(other.active);
+        if let Some(theirs) = &other.slept {
+            self.slept.get_or_insert_default().add(theirs);
+        }
     }
 }
 
@@ -165,7 +170,8 @@ impl Pulse {
 
     /// A worker's place.
     pub(crate) fn seat(&self, index: usize) -> Seat<'_> {
-        Seat { pulse: self, index, seen: 0, state: Beat::Go, idle: 0 }
+        let rest = Rest::default();
+        Seat { pulse: self, index, seen: 0, state: Beat::Go, rest, shown: false }
     }
 
     fn set(&self, state: u32) {
@@ -224,10 +230,19 @@ pub(crate) struct Seat<'a> {
     index: usize,
     seen: u32,
     state: Beat,
-    idle: u32,
+    rest: Rest,
+    /// Whether nothing has moved since the counts were shown.
+    shown: bool,
 }
 
 impl Seat<'_> {
+    /// The same, for a worker that rests in this way.
+    pub(crate) fn resting(self, rest: Rest) -> Self {
+        let mut seat = self;
+        seat.rest = rest;
+        seat
+    }
+
     /// To be called once per turn of the worker's loop: one load when nothing changed. `counts`
     /// is called when the supervisor wants them.
     #[inline(always)]
@@ -252,30 +267,47 @@ impl Seat<'_> {
 
     /// Shows the counts to the supervisor.
     pub(crate) fn publish(&self, counts: Snapshot) {
+        let counts = Snapshot { slept: self.rest.slept(), ..counts };
         if let Some(place) = self.pulse.board.get(self.index) {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = counts;
         }
     }
 
-    /// Says how many packets this turn moved: after many idle turns, others may run.
+    /// Says how many packets this turn moved, when there is more to do than to wait for packets.
     #[inline(always)]
     pub(crate) fn moved(&mut self, packets: usize) {
-        if packets > 0 {
-            self.idle = 0;
+        self.turned(packets, || Duration::ZERO, Snapshot::default);
+    }
+
+    /// Says how many packets this turn moved. After many that moved none, the worker may sleep for
+    /// as long as `patience` says; `counts` is called before, so that the supervisor sees the last
+    /// ones meanwhile.
+    #[inline(always)]
+    pub(crate) fn turned(
+        &mut self,
+        packets: usize,
+        patience: impl FnOnce() -> Duration,
+        counts: impl FnOnce() -> Snapshot,
+    ) {
+        let result = if packets > 0 {
+            self.shown = false;
+            self.rest.moved(packets)
         } else {
-            self.rest();
+            let patience = patience();
+            if !self.shown && self.sleeps_next() && !patience.is_zero() {
+                self.shown = true;
+                self.publish(counts());
+            }
+            self.rest.idle(patience)
+        };
+        if let Err(e) = result {
+            self.pulse.abort(e.to_string());
         }
     }
 
-    #[cold]
-    fn rest(&mut self) {
-        self.idle += 1;
-        if self.idle >= IDLE_POLLS {
-            self.idle = 0;
-            std::thread::yield_now();
-        } else {
-            std::hint::spin_loop();
-        }
+    /// Whether the worker will sleep if this turn moves nothing.
+    pub(crate) fn sleeps_next(&self) -> bool {
+        self.rest.sleeps_next()
     }
 }
 
@@ -312,18 +344,33 @@ pub(crate) fn run(
 ) -> Outcome {
     let pulse = Pulse::new(jobs.len());
     std::thread::scope(|scope| {
+        let _guard = Guard(&pulse);
         for (i, job) in jobs.into_iter().enumerate() {
             let seat = pulse.seat(i);
             let core = cores.get(i % cores.len().max(1)).copied();
-            scope.spawn(move || {
+            let work = move || {
                 if let Some(Err(e)) = core.map(pin_to_core) {
                     seat.pulse.abort(e.to_string());
                 }
                 job(seat);
-            });
+            };
+            // A panic is told by its seat, so that the ports are stopped in order; the scope would
+            // raise it again.
+            scope.spawn(|| drop(catch_unwind(AssertUnwindSafe(work))));
         }
         supervise(&pulse, session, reporter, end)
     })
+}
+
+/// Ends the workers when the supervisor panics; the scope would wait for them for ever.
+struct Guard<'a>(&'a Pulse);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abort("the supervisor panicked");
+        }
+    }
 }
 
 fn supervise(
@@ -410,7 +457,11 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ladder::Topology;
+    use super::super::options::{OutputOptions, PortOptions};
+    use super::super::session::Need;
     use super::*;
+    use barewire::poll::{SleepConfig, Sleeper};
 
     #[test]
     fn abort_wins_over_stop_and_its_first_reason_stays() {
@@ -427,6 +478,98 @@ mod tests {
         assert!(!pulse.all_done());
         drop(seat);
         assert!(pulse.all_done());
+    }
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        ports: PortOptions,
+        #[command(flatten)]
+        output: OutputOptions,
+    }
+
+    /// A tool on a software NIC with two workers, of which one does `first` and the other polls
+    /// until it is told to end. Also says how many buffers the pool has and how many of them
+    /// are there when all is over.
+    fn tool(
+        first: fn(Seat<'_>),
+        secs: Option<f64>,
+    ) -> (std::thread::Result<Result<(), Failure>>, u32, usize) {
+        let cli: Cli = clap::Parser::parse_from(["test", "--quiet", "--json"]);
+        let need = Need { rxq: 2, txq: 2, workers: 2, ..Need::default() };
+        let names = ["sim:82599?wire=loopback"];
+        let (session, queues) = Session::open(&names, &cli.ports, &need).unwrap();
+        let pool = session.pool.clone();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            // What a tool's main function owns.
+            let mut session = session;
+            let mut reporter = Reporter::new("test", &cli.output, Topology::Closed);
+            let mut pairs = queues.into_iter().flat_map(|q| q.rx.into_iter().zip(q.tx));
+            let (mine, other) = (pairs.next(), pairs.next());
+            let mut cache = session.pool.cache();
+            let jobs: Vec<Job<'_>> = vec![
+                Box::new(move |seat| {
+                    let _mine = mine;
+                    first(seat);
+                }),
+                Box::new(move |mut seat| {
+                    let (mut rx, _tx) = other.unwrap();
+                    let mut batch = barewire::Batch::new(32);
+                    while seat.beat(Snapshot::default) == Beat::Go {
+                        rx.rx_burst(&mut cache, &mut batch);
+                        seat.moved(0);
+                    }
+                }),
+            ];
+            let end = End { interrupt: &Interrupt::default(), secs };
+            let outcome = run(jobs, &[], &mut session, &mut reporter, &end);
+            outcome.finish(&mut session, &mut reporter)
+        }));
+        let (mut cache, mut all) = (pool.cache(), Vec::new());
+        all.extend(std::iter::from_fn(|| cache.alloc()));
+        (result, pool.capacity(), all.len())
+    }
+
+    #[test]
+    fn a_worker_that_panics_ends_the_tool_in_order() {
+        let (result, buffers, back) = tool(|_| panic!("on purpose"), None);
+        match result.unwrap() {
+            Err(Failure::Broke(why)) => assert!(why.contains("a worker panicked"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(back, buffers as usize, "the NIC gave its buffers back");
+    }
+
+    #[test]
+    fn a_supervisor_that_panics_ends_its_workers_and_stops_the_ports() {
+        // No duration can be made of this.
+        let (result, buffers, back) = tool(|_| (), Some(-1.0));
+        assert!(result.is_err());
+        assert_eq!(back, buffers as usize, "the NIC gave its buffers back");
+    }
+
+    #[test]
+    fn the_last_counts_are_shown_before_a_sleep_and_only_once() {
+        let pulse = Pulse::new(1);
+        let nap = Duration::from_micros(1);
+        let config = SleepConfig { after: 2, nap, ..SleepConfig::default() };
+        let sleeper = Box::new(Sleeper::new(config));
+        let mut seat = pulse.seat(0).resting(Rest::Sleep { sleeper, since: Instant::now() });
+        let shown = || pulse.snapshot().extra;
+        let counts = |n| move || Snapshot { extra: vec![("n", n)], ..Snapshot::default() };
+        seat.turned(5, || Duration::MAX, counts(1));
+        seat.turned(0, || Duration::MAX, counts(2));
+        seat.turned(0, || Duration::MAX, counts(3));
+        assert_eq!(shown(), []);
+        seat.turned(0, || Duration::ZERO, counts(4));
+        assert_eq!(shown(), [], "there is something to do");
+        seat.turned(0, || Duration::MAX, counts(5));
+        assert_eq!(shown(), [("n", 5)]);
+        seat.turned(0, || Duration::MAX, counts(6));
+        assert_eq!(shown(), [("n", 5)], "nothing has moved");
+        assert_eq!(pulse.snapshot().slept.map(|s| s.stats.naps), Some(0));
+        seat.publish(Snapshot::default());
+        assert_eq!(pulse.snapshot().slept.map(|s| s.stats.naps), Some(2));
     }
 
     #[test]

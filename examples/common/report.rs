@@ -11,6 +11,7 @@ use super::Failure;
 use super::ladder::{Drops, Topology, residuals};
 use super::options::OutputOptions;
 use super::pulse::{PortCounts, Snapshot};
+use super::rest::Slept;
 use super::session::Session;
 use super::units::{si, wire_gbps};
 
@@ -32,6 +33,7 @@ Where the numbers come from:
     rx_error, bad_descriptor   marked as damaged; a descriptor that made no sense
     unread         left in the receive ring at the end
     application    thrown away by the tool
+  idle, with --idle sleep, says how much of their time the workers slept, and what woke them.
   reconciles is true when, at every stage, what went in equals what came out and what was lost
   under one of these names; residuals says by how much it does not.";
 
@@ -137,6 +139,9 @@ impl Reporter {
         for (name, n) in now.counts.extra.iter().filter(|(_, n)| *n > 0) {
             line.push_str(&format!("  {name} {n}"));
         }
+        if let Some(slept) = &now.counts.slept {
+            line.push_str(&format!("  asleep {:.0} %", slept.percent()));
+        }
         line.push_str("  link");
         for p in &session.ports {
             let speed = f64::from(p.link.speed_mbps) / 1000.0;
@@ -226,6 +231,7 @@ impl Reporter {
                 "quarantined_buffers": quarantined,
             },
             "application": extra,
+            "idle": m.counts.slept.map(|s| idle_object(&s)),
             "ports": ports,
         });
         match value {
@@ -233,6 +239,21 @@ impl Reporter {
             _ => Map::new(),
         }
     }
+}
+
+fn idle_object(slept: &Slept) -> Value {
+    let s = &slept.stats;
+    json!({
+        "asleep_percent": round(slept.percent(), 1),
+        "asleep_seconds": round(s.asleep.as_secs_f64(), 6),
+        "sleeps": s.sleeps,
+        "naps": s.naps,
+        "woken_by": {
+            "interrupt": s.by_interrupt,
+            "timeout": s.by_timeout,
+            "signal": s.by_signal,
+        },
+    })
 }
 
 fn port_object(p: &super::session::OpenPort, c: &PortCounts) -> Value {
@@ -303,6 +324,14 @@ fn human(tool: &str, o: &Map<String, Value>) -> String {
                 text.push_str(&format!("    {name} {n}\n"));
             }
         }
+    }
+    if let Some(idle) = o.get("idle").filter(|idle| idle.is_object()) {
+        text.push_str(&format!(
+            "  asleep {:.1} %, woken {} times by packets and {} times by the clock\n",
+            idle["asleep_percent"].as_f64().unwrap_or(0.0),
+            idle["woken_by"]["interrupt"],
+            idle["woken_by"]["timeout"],
+        ));
     }
     for p in o.get("ports").and_then(Value::as_array).into_iter().flatten() {
         let up = p["link"]["up"].as_bool() == Some(true);

@@ -18,6 +18,7 @@ use common::ladder::Topology;
 use common::options::{OutputOptions, PortOptions};
 use common::pulse::{self, Beat, End, PortCounts, Seat, Snapshot};
 use common::report::{NUMBERS, Reporter};
+use common::rest::Rest;
 use common::session::{Need, Session};
 use common::{EXIT_CODES, Failure, Interrupt, units};
 
@@ -113,7 +114,8 @@ fn echo(cli: &Cli) -> Result<(), Failure> {
     };
     let count = cli.count.unwrap_or(u64::MAX);
     let end = End { interrupt: &interrupt, secs: cli.secs };
-    let job: pulse::Job<'_> = Box::new(move |seat| serve(seat, host, count));
+    let rest = Rest::new(&cli.options.idle, &mut session, &[0])?;
+    let job: pulse::Job<'_> = Box::new(move |seat| serve(seat.resting(rest), host, count));
     let outcome = pulse::run(vec![job], &cli.options.cpu, &mut session, &mut reporter, &end);
     outcome.finish(&mut session, &mut reporter)
 }
@@ -226,7 +228,7 @@ fn serve(mut seat: Seat<'_>, mut host: Host, count: u64) {
     while beat == Beat::Go && host.answered() < count {
         beat = seat.beat(|| host.counts(None));
         let moved = host.turn();
-        seat.moved(moved);
+        seat.turned(moved, || Duration::MAX, || host.counts(None));
         idle = if moved == 0 { idle.wrapping_add(1) } else { 0 };
         if idle % 64 == 1 {
             host.kick();

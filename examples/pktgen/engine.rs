@@ -209,6 +209,22 @@ impl TxSide {
             })
     }
 
+    /// How long there is nothing to send.
+    fn patience(&self) -> Duration {
+        if self.lanes.is_empty() || !self.flushed() {
+            return Duration::ZERO;
+        }
+        let now = self.start.elapsed().as_nanos() as u64;
+        let paced = self.pacer.as_ref().map_or(0, |p| p.wait_ns(now));
+        let wait = |lane: &Lane| match &lane.source {
+            Source::Replay { cursor, recorded_pace: true, .. } => {
+                paced.max(cursor.due_ns().saturating_sub(now))
+            }
+            _ => paced,
+        };
+        Duration::from_nanos(self.lanes.iter().map(wait).min().unwrap_or(0))
+    }
+
     fn reclaim(&mut self) -> usize {
         self.lanes.iter_mut().map(|l| l.queue.reclaim(&mut self.cache)).sum()
     }
@@ -442,7 +458,10 @@ pub(crate) fn both(mut seat: Seat<'_>, mut tx: TxSide, mut rx: RxSide) {
     while beat == Beat::Go && !tx.finished() {
         beat = seat.beat(|| snapshot(Some(&tx), Some(&rx), None));
         let moved = tx.turn(true) + rx.turn();
-        seat.moved(moved);
+        if moved == 0 && seat.sleeps_next() {
+            tx.look_aside();
+        }
+        seat.turned(moved, || tx.patience(), || snapshot(Some(&tx), Some(&rx), None));
         report(&seat, tx.trouble.as_deref().or(rx.trouble.as_deref()));
     }
     let mut drain = Drain::new();
@@ -474,7 +493,10 @@ pub(crate) fn send(mut seat: Seat<'_>, mut tx: TxSide, receiver: bool) {
     while beat == Beat::Go && !tx.finished() {
         beat = seat.beat(|| snapshot(Some(&tx), None, None));
         let moved = tx.turn(true);
-        seat.moved(moved);
+        if moved == 0 && seat.sleeps_next() {
+            tx.look_aside();
+        }
+        seat.turned(moved, || tx.patience(), || snapshot(Some(&tx), None, None));
         report(&seat, tx.trouble.as_deref());
     }
     let pulse = seat.pulse;
@@ -524,7 +546,7 @@ pub(crate) fn receive(mut seat: Seat<'_>, mut rx: RxSide, sender: bool, count: O
             Beat::Go => sender && pulse.sent().is_some(),
         };
         let moved = rx.turn();
-        seat.moved(moved);
+        seat.turned(moved, || Duration::MAX, || snapshot(None, Some(&rx), None));
         report(&seat, rx.trouble.as_deref());
         if stop || (!sender && count.is_some_and(|n| rx.received >= n)) {
             break;

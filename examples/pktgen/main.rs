@@ -22,6 +22,7 @@ use common::ladder::Topology;
 use common::options::{OutputOptions, PortOptions};
 use common::pulse::{self, End, Job, Seat};
 use common::report::{NUMBERS, Reporter};
+use common::rest::Rest;
 use common::session::{Need, Session};
 use common::{EXIT_CODES, Failure, Interrupt, units};
 use engine::{Judge, Lane, RxSide, Source, TxSide, both, receive, send};
@@ -155,7 +156,7 @@ fn pktgen(cli: &Cli) -> Result<(), Failure> {
     let mut reporter = Reporter::new("pktgen", &cli.output, topology);
     let endless = cli.count.is_none() && (recording.is_none() || cli.replay.rounds == 0);
     let secs = cli.secs.or(endless.then_some(DEFAULT_SECS));
-    let jobs = plan(cli, &session, queues, recording.as_ref())?;
+    let jobs = plan(cli, &mut session, queues, recording.as_ref())?;
     let end = End { interrupt: &interrupt, secs };
     let mut outcome = pulse::run(jobs, &cli.ports.cpu, &mut session, &mut reporter, &end);
     if cli.mode == Mode::Loop {
@@ -202,31 +203,35 @@ fn need(cli: &Cli, recording: Option<&Recording>, ports: usize) -> Result<Need, 
 /// What each thread does.
 fn plan(
     cli: &Cli,
-    session: &Session,
+    session: &mut Session,
     queues: Vec<Queues>,
     recording: Option<&Arc<Recording>>,
 ) -> Result<Vec<Job<'static>>, Failure> {
+    let idle = &cli.ports.idle;
     let burst = usize::from(cli.ports.burst);
     let mut queues = queues.into_iter();
     if cli.mode == Mode::Rxonly {
         let count = cli.count;
         let side = |(port, q): (usize, Queues)| {
+            let rest = Rest::new(idle, session, &[port])?;
             let judge =
                 if recording.is_some() { Judge::Count } else { Judge::Stamps(Checker::guessing()) };
             let rx = RxSide::new(port, q.rx, burst, session.pool.cache(), judge, false, false);
-            job(move |seat| receive(seat, rx, false, count))
+            Ok(job(move |seat| receive(seat.resting(rest), rx, false, count)))
         };
-        return Ok(queues.enumerate().map(side).collect());
+        return queues.enumerate().map(side).collect();
     }
     if cli.mode == Mode::Txonly {
         let mut jobs = Vec::new();
         for (port, q) in queues.enumerate() {
             let (tx, _) = tx_side(cli, session, (port, SOMEBODY), q.tx, q.rx, recording)?;
-            jobs.push(job(move |seat| send(seat, tx, false)));
+            let rest = Rest::new(idle, session, &[port])?;
+            jobs.push(job(move |seat| send(seat.resting(rest), tx, false)));
         }
         return Ok(jobs);
     }
     let Some(mut first) = queues.next() else { return Ok(Vec::new()) };
+    let one = queues.len() == 0;
     let (rx_port, rx_queues, aside) = match queues.next() {
         Some(second) => (1, second.rx, std::mem::take(&mut first.rx)),
         None => (0, std::mem::take(&mut first.rx), Vec::new()),
@@ -243,13 +248,17 @@ fn plan(
     };
     let cache = session.pool.cache();
     let rx = RxSide::new(rx_port, rx_queues, burst, cache, judge, in_order, cli.tx.is_none());
-    Ok(match threads(cli) {
-        1 => vec![job(move |seat| both(seat, tx, rx))],
-        _ => vec![
-            job(move |seat| send(seat, tx, true)),
-            job(move |seat| receive(seat, rx, true, None)),
-        ],
-    })
+    if threads(cli) == 1 {
+        let rest = Rest::new(idle, session, &[0, 1])?;
+        return Ok(vec![job(move |seat| both(seat.resting(rest), tx, rx))]);
+    }
+    // A port that sends and receives has one interrupt, which is the receiver's.
+    let tx_rest = Rest::new(idle, session, if one { &[] } else { &[0] })?;
+    let rx_rest = Rest::new(idle, session, &[rx_port])?;
+    Ok(vec![
+        job(move |seat| send(seat.resting(tx_rest), tx, true)),
+        job(move |seat| receive(seat.resting(rx_rest), rx, true, None)),
+    ])
 }
 
 fn job(work: impl FnOnce(Seat<'_>) + Send + 'static) -> Job<'static> {

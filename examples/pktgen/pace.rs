@@ -70,6 +70,11 @@ impl Pacer {
         self.next <= now_ns as f64
     }
 
+    /// How long until the next packet is due.
+    pub(crate) fn wait_ns(&self, now_ns: u64) -> u64 {
+        (self.next - now_ns as f64).max(0.0) as u64
+    }
+
     /// Accounts for a packet of `len` bytes without FCS.
     pub(crate) fn charge(&mut self, len: u16) {
         self.next += self.packet + self.byte * (u64::from(len) + WIRE_OVERHEAD) as f64;
@@ -122,6 +127,16 @@ mod tests {
             burst += 1;
         }
         assert_eq!(burst, 10_001);
+    }
+
+    #[test]
+    fn the_wait_is_what_is_left_until_a_packet_is_due() {
+        let mut pacer = Pacer::new(Rate::Packets(1e3), 1e10).unwrap();
+        assert_eq!(pacer.wait_ns(0), 0);
+        pacer.charge(60);
+        assert_eq!((pacer.wait_ns(0), pacer.wait_ns(400_000)), (1_000_000, 600_000));
+        assert!(pacer.wait_ns(1_000_000) == 0 && pacer.due(1_000_000));
+        assert_eq!(pacer.wait_ns(u64::MAX), 0);
     }
 
     #[test]

@@ -135,10 +135,11 @@ pub trait Control: Send + fmt::Debug {
     /// When a step did not finish in time; all later steps are carried out all the same.
     fn stop(&mut self) -> Result<()>;
     /// The receive interrupt of a started port: one for all its queues, for one worker to sleep on.
-    /// While it is alive the port cannot be started again, as with the queues.
+    /// While it is alive there is no second one, and the port cannot be started again, as with the
+    /// queues.
     ///
     /// # Errors
-    /// [`State`](crate::Error::State) when stopped; [`NoInterrupt`](crate::Error::NoInterrupt) with
+    /// [`State`](crate::Error::State) when stopped or when it is taken; [`NoInterrupt`](crate::Error::NoInterrupt) with
     /// the reason when there is none: use polling.
     fn interrupt(&mut self) -> Result<RxInterrupt>;
     /// Link state now.

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use barewire::pcap::{Reader, Writer};
 use serde_json::Value;
@@ -93,6 +93,92 @@ fn pktgen_and_the_generator_on_the_wire_check_each_other() {
     let args = ["sim:82599?wire=sink", "--mode", "txonly", "-n", "5000", "--json", "-q"];
     let s = summary("pktgen", &args);
     assert_eq!((&s["tx_packets"], &s["reconciles"]), (&5000.into(), &true.into()), "{s}");
+}
+
+#[test]
+fn workers_sleep_while_nothing_comes_and_lose_nothing() {
+    let awake = summary("pktgen", &["--count", "300", "--json", "-q"]);
+    assert!(awake["idle"].is_null(), "{awake}");
+    for extra in [
+        &["--threads", "1"][..],
+        &["--threads", "2"],
+        &["sim:82599?wire=loopback"],
+        &["sim:82599?wire=cable:a&drive=thread", "sim:82599?wire=cable:a&drive=thread"],
+    ] {
+        let args = ["--count", "300", "--rate", "500pps", "--idle", "sleep", "--json", "-q"];
+        let s = summary("pktgen", &[extra, &args].concat());
+        assert_clean(&s, 300);
+        let idle = &s["idle"];
+        assert!(idle["asleep_percent"].as_f64().unwrap() > 20.0, "{extra:?}: {idle}");
+        assert!(idle["sleeps"].as_u64().unwrap() > 10, "{extra:?}: {idle}");
+    }
+    let port = "sim:82599?wire=gen:rate=200,count=100";
+    for threads in ["1", "2"] {
+        let args = ["--threads", threads, "--idle", "sleep", "--secs", "1.5", "--json", "-q"];
+        let s = summary("forward", &[&[port, port], &args[..]].concat());
+        assert_eq!((&s["tx_packets"], &s["reconciles"]), (&200.into(), &true.into()), "{s}");
+        assert!(s["idle"]["asleep_percent"].as_f64().unwrap() > 40.0, "{s}");
+        assert!(s["idle"]["woken_by"]["interrupt"].as_u64().unwrap() > 20, "{s}");
+    }
+}
+
+/// With --hold, packets that are kept for a full ring are no reason to sleep: nothing would wake
+/// their worker but the clock.
+#[test]
+fn what_is_held_for_a_full_ring_is_not_slept_on() {
+    let ports = ["sim:82599?wire=gen:count=20000", "sim:82599?wire=sink&drive=thread"];
+    let args = ["--hold", "--txd", "64", "--idle", "sleep", "--idle-polls", "1"];
+    let more = ["--idle-timeout", "10000", "-n", "20000", "--secs", "40", "--json", "-q"];
+    let s = summary("forward", &[&ports[..], &args, &more].concat());
+    assert_eq!((&s["tx_packets"], &s["reconciles"]), (&20_000.into(), &true.into()), "{s}");
+    assert_eq!(s["idle"]["woken_by"]["timeout"], 0, "{s}");
+}
+
+/// Whoever reads along sees the packets before the next one comes.
+#[test]
+fn a_capture_is_written_out_before_its_worker_sleeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("early");
+    let file = path.to_str().unwrap();
+    let port = "sim:82599?wire=gen:rate=1000,count=3";
+    let args = [port, "-w", file, "--idle", "sleep", "--idle-timeout", "10000", "--secs", "50"];
+    let mut child = start("capture", &args);
+    let began = Instant::now();
+    let written = || {
+        Reader::open(&path)
+            .ok()
+            .is_some_and(|mut r| (0..3).all(|_| matches!(r.next(), Ok(Some(_)))))
+    };
+    while !written() {
+        assert!(began.elapsed() < Duration::from_secs(40), "nothing is in the file");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn the_line_a_second_is_right_while_the_worker_sleeps() {
+    let port = "sim:82599?wire=gen:rate=1000,count=50";
+    let args = [port, "--idle", "sleep", "--idle-timeout", "3000", "--secs", "2", "--json-lines"];
+    let (status, out, said) = run("capture", &[&args[..], &["-q", "-w", "/dev/null"]].concat());
+    assert!(status.success(), "{said}");
+    let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["final"], &first["rx_packets"]), (&false.into(), &50.into()), "{first}");
+}
+
+#[test]
+fn a_sleeping_tool_ends_when_its_device_is_removed() {
+    let port = "sim:82599?wire=gen:rate=200&faults=removal@0.1";
+    let args = [port, "--idle", "sleep", "--idle-polls", "10", "--json", "-q"];
+    for tool in ["capture", "echo"] {
+        let extra: &[&str] = if tool == "echo" { &["--ip", "10.0.0.2"] } else { &[] };
+        let (status, out, said) = run(tool, &[&args[..], extra].concat());
+        assert_eq!(status.code(), Some(1), "{tool}: {said}");
+        assert!(said.contains("is gone"), "{tool}: {said}");
+        let failure = last_line(out.lines().last().unwrap())["failure"].clone();
+        assert!(failure.as_str().unwrap().contains("is gone"), "{tool}: {failure}");
+    }
 }
 
 #[test]
@@ -253,6 +339,18 @@ fn a_signal_ends_every_tool_in_order() {
         let s = last_line(&rest);
         assert_eq!((&s["final"], &s["reconciles"]), (&true.into(), &true.into()), "{tool}: {s}");
     }
+}
+
+#[test]
+fn a_signal_also_ends_the_wait_for_link() {
+    // Nobody holds the other end of the cable.
+    let args = ["sim:82599?wire=cable:lonely", "-w", "/dev/null", "--link-wait", "600", "--json"];
+    let child = start("capture", &args);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    signal(&child, "TERM");
+    let (status, out, said) = end(child);
+    assert!(status.success(), "{status} {said}");
+    assert_eq!(last_line(&out)["final"], true, "stopped in order");
 }
 
 #[test]

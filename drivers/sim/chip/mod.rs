@@ -21,6 +21,23 @@ mod ixgbe;
 pub(super) use igb::{I82576, Phy};
 pub(super) use ixgbe::I82599;
 
+/// The numbers of the queues in a mask of all.
+fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
+    let mut left = mask;
+    std::iter::from_fn(move || {
+        let next = (left != 0).then(|| left.trailing_zeros());
+        left &= left.wrapping_sub(1);
+        next
+    })
+}
+
+/// The cause that a byte of IVAR leads to: valid bit, and the number of one of the 16 causes that
+/// there are without MSI-X.
+fn allotted(byte: u32) -> u32 {
+    let (valid, number) = (byte & 0x80 != 0, byte & 0x3f);
+    if valid && number < 16 { 1 << number } else { 0 }
+}
+
 /// The chips there are a model of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -95,8 +112,8 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// A reset, which software asked for by writing `ctrl`.
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32);
 
-    /// What autoload brings: the address.
-    fn autoload(&self, regs: &RegFile, mac: MacAddr);
+    /// Receive address 0, which autoload fills: its low register; the high one follows.
+    fn station(&self) -> u32;
 
     /// Registers whose value is not simply what is stored.
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32>;
@@ -107,6 +124,16 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// The link has come or gone: sets the interrupt cause. Only through
     /// [`change_causes`](Device::change_causes).
     fn link_changed(&self, regs: &RegFile);
+
+    /// The cable was plugged in again.
+    fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
+
+    /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
+    /// through [`change_causes`](Device::change_causes).
+    fn received(&self, regs: &RegFile, queues: u128);
+
+    /// Whether an unmasked cause asserts the interrupt line.
+    fn asserts(&self, regs: &RegFile) -> bool;
 
     /// Loopback and master disable.
     fn mac(&self, regs: &RegFile) -> Mac;

@@ -1,28 +1,37 @@
 //! Registers that do something.
 
 use super::rig::Rig;
+use crate::drivers::igb::regs as igb;
 use crate::drivers::ixgbe::regs::{
     AUTOC, CTRL, EEC, EERD, EICR, EICS, EIMC, EIMS, GPIE, LINKS, MSCA, RAH, RAL, RDRXCTL, STATUS,
     SWSM,
 };
-use crate::drivers::sim::{Drive, SimConfig, SimNic};
+use crate::drivers::sim::{Drive, Model, SimConfig, SimNic};
 use crate::mmio::{Bar, Register};
 use crate::port::MacAddr;
 
-fn nic() -> SimNic {
+pub(super) fn nic(chip: Model) -> SimNic {
     let mac = Some(MacAddr([2, 3, 4, 5, 6, 7]));
     let wire = "probe".to_owned();
-    SimNic::new(&SimConfig { mac, wire, drive: Drive::Step, ..SimConfig::default() }).unwrap()
+    SimNic::new(&SimConfig {
+        chip,
+        mac,
+        wire,
+        lawyer: true,
+        drive: Drive::Step,
+        ..SimConfig::default()
+    })
+    .unwrap()
 }
 
 /// How often `done` must be asked until it says yes; at most 100.
-fn asked(mut done: impl FnMut() -> bool) -> usize {
+pub(super) fn asked(mut done: impl FnMut() -> bool) -> usize {
     (0..100).take_while(|_| !done()).count()
 }
 
 #[test]
 fn a_reset_takes_its_time_and_loads_the_address_last() {
-    let bar = nic().bar();
+    let bar = nic(Model::I82599).bar();
     assert_eq!(RAL::read(&bar).raw(), u32::from_le_bytes([2, 3, 4, 5]), "powered on long ago");
     CTRL(0).with(CTRL::RST, 1).write(&bar);
     assert!(CTRL::read(&bar).has(CTRL::RST));
@@ -42,7 +51,7 @@ fn a_reset_takes_its_time_and_loads_the_address_last() {
 
 #[test]
 fn eeprom_words_come_when_they_are_done() {
-    let bar = nic().bar();
+    let bar = nic(Model::I82599).bar();
     let word = |at: u32| {
         EERD(0).with(EERD::START, 1).with(EERD::ADDR, at).write(&bar);
         assert!(!EERD::read(&bar).has(EERD::DONE));
@@ -56,18 +65,22 @@ fn eeprom_words_come_when_they_are_done() {
 
 #[test]
 fn the_semaphore_is_taken_by_reading() {
-    let bar = nic().bar();
-    assert!(!SWSM::read(&bar).has(SWSM::SMBI), "ours");
-    assert!(SWSM::read(&bar).has(SWSM::SMBI), "taken");
-    SWSM(0).with(SWSM::SMBI, 1).with(SWSM::SWESMBI, 1).write(&bar);
-    assert!(SWSM::read(&bar).has(SWSM::SWESMBI));
-    SWSM(0).write(&bar);
-    assert!(!SWSM::read(&bar).has(SWSM::SMBI));
+    for (chip, at) in [(Model::I82599, SWSM::META.offset), (Model::I82576, igb::SWSM::META.offset)]
+    {
+        let bar = nic(chip).bar();
+        let read = || SWSM(bar.read32(at));
+        assert!(!read().has(SWSM::SMBI), "ours");
+        assert!(read().has(SWSM::SMBI), "taken");
+        bar.write32(at, SWSM(0).with(SWSM::SMBI, 1).with(SWSM::SWESMBI, 1).raw());
+        assert!(read().has(SWSM::SWESMBI));
+        bar.write32(at, 0);
+        assert!(!read().has(SWSM::SMBI));
+    }
 }
 
 #[test]
 fn interrupt_causes_and_masks() {
-    let bar = nic().bar();
+    let bar = nic(Model::I82599).bar();
     EIMS(0b110).write(&bar);
     EIMC(0b010).write(&bar);
     assert_eq!(EIMS::read(&bar).raw(), 0b100);
@@ -81,7 +94,7 @@ fn interrupt_causes_and_masks() {
 
 #[test]
 fn links_tells_of_losses_in_between() {
-    let nic = nic();
+    let nic = nic(Model::I82599);
     let bar = nic.bar();
     LINKS::read(&bar);
     assert_eq!(LINKS::read(&bar).get(LINKS::LINK_SPEED), 3);
@@ -104,18 +117,25 @@ fn links_tells_of_losses_in_between() {
 
 #[test]
 fn accesses_that_nothing_answers() {
-    let nic = nic();
-    let bar = nic.bar();
-    for offset in [0x2_0000, 0xffff_fffc, 2] {
-        assert_eq!(bar.read32(offset), u32::MAX);
-        bar.write32(offset, 1);
+    for chip in Model::ALL {
+        let nic = nic(chip);
+        let bar = nic.bar();
+        for offset in [0x2_0000, 0xffff_fffc, 2] {
+            assert_eq!(bar.read32(offset), u32::MAX);
+            bar.write32(offset, 1);
+        }
+        assert_eq!(bar.read32(0x1_fff8), 0, "inside the BAR, not in the table");
+        nic.unplug();
+        assert_eq!(bar.read32(STATUS::META.offset), u32::MAX);
+        STATUS(0).write(&bar);
     }
-    assert_eq!(bar.read32(0x1_fff8), 0, "inside the BAR, not in the table");
+}
+
+#[test]
+fn nobody_is_on_the_mdio_bus() {
+    let bar = nic(Model::I82599).bar();
     MSCA(0).with(MSCA::MDICMD, 1).write(&bar);
     assert!((1..100).contains(&asked(|| !MSCA::read(&bar).has(MSCA::MDICMD))));
-    nic.unplug();
-    assert_eq!(STATUS::read(&bar).raw(), u32::MAX);
-    STATUS(0).write(&bar);
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use super::registers::asked;
 use super::rig::{Rig, udp};
 use crate::drivers::igb::regs::{
     CTRL, EECD, EEMNGCTL, EERD, EICR, EICS, EIMC, EIMS, GPIE, IAM, ICR, ICS, IMC, IMS, MDIC, RAH,
-    RAL, RAL_ALIAS, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDT, TXDCTL,
+    RAL, RAL_ALIAS, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, TCTL, TDT, TXDCTL,
 };
-use crate::drivers::sim::{Drive, Model, Rule, SimBar, SimConfig, SimNic};
+use crate::drivers::sim::{Model, Rule, SimBar, SimNic};
 use crate::mmio::{Bar, Register};
-use crate::port::MacAddr;
 
 const BMCR: u32 = 0;
 const BMSR: u32 = 1;
@@ -17,20 +17,7 @@ const LINK: u16 = 1 << 2;
 const COMPLETE: u16 = 1 << 5;
 
 fn nic() -> SimNic {
-    SimNic::new(&SimConfig {
-        chip: Model::I82576,
-        mac: Some(MacAddr([2, 3, 4, 5, 6, 7])),
-        wire: "probe".to_owned(),
-        drive: Drive::Step,
-        lawyer: true,
-        ..SimConfig::default()
-    })
-    .unwrap()
-}
-
-/// How often `done` must be asked until it says yes; at most 100.
-fn asked(mut done: impl FnMut() -> bool) -> usize {
-    (0..100).take_while(|_| !done()).count()
+    super::registers::nic(Model::I82576)
 }
 
 /// An MDIC command to the PHY at `phy`; its answer.
@@ -160,17 +147,6 @@ fn the_link_is_negotiated_and_needs_slu() {
 }
 
 #[test]
-fn the_semaphore_is_taken_by_reading() {
-    let bar = nic().bar();
-    assert!(!SWSM::read(&bar).has(SWSM::SMBI), "ours");
-    assert!(SWSM::read(&bar).has(SWSM::SMBI), "taken");
-    SWSM(0).with(SWSM::SMBI, 1).with(SWSM::SWESMBI, 1).write(&bar);
-    assert!(SWSM::read(&bar).has(SWSM::SWESMBI));
-    SWSM(0).write(&bar);
-    assert!(!SWSM::read(&bar).has(SWSM::SMBI));
-}
-
-#[test]
 fn interrupt_causes_and_masks() {
     let bar = nic().bar();
     IMS(0b110).write(&bar);
@@ -195,20 +171,6 @@ fn interrupt_causes_and_masks() {
     EICR(0b001).write(&bar);
     assert_eq!(EIMS::read(&bar).raw(), 0b10);
     assert_eq!((EICR::read(&bar).raw(), EICR::read(&bar).raw()), (0b110, 0));
-}
-
-#[test]
-fn accesses_that_nothing_answers() {
-    let nic = nic();
-    let bar = nic.bar();
-    for offset in [0x2_0000, 0xffff_fffc, 2] {
-        assert_eq!(bar.read32(offset), u32::MAX);
-        bar.write32(offset, 1);
-    }
-    assert_eq!(bar.read32(0x1_fff8), 0, "inside the BAR, not in the table");
-    nic.unplug();
-    assert_eq!(STATUS::read(&bar).raw(), u32::MAX);
-    STATUS(0).write(&bar);
 }
 
 #[test]

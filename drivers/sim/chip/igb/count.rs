@@ -2,8 +2,7 @@
 
 use crate::drivers::igb::regs::{
     BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, HGORCL, HGOTCL, HGPTC, MPC, MPRC, MPTC, PRC64,
-    PRC127, PRC255, PRC511, PRC1023, PRC1522, PTC64, PTC127, PTC255, PTC511, PTC1023, PTC1522,
-    RNBC, ROC, RPTHC, RQDPC, RUC, TORL, TOTL, TPR, TPT, XOFFRXC, XOFFTXC,
+    PTC64, RNBC, ROC, RPTHC, RQDPC, RUC, TORL, TOTL, TPR, TPT, XOFFRXC, XOFFTXC,
 };
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::stats::Tally;
@@ -28,12 +27,8 @@ pub(super) fn count(regs: &RegFile, tally: &Tally) {
     regs.count_wide::<GORCL>(0, rx.octets);
     regs.count::<MPRC>(0, rx.multicast);
     regs.count::<BPRC>(0, rx.broadcast);
-    regs.count::<PRC64>(0, rx.bins[0]);
-    regs.count::<PRC127>(0, rx.bins[1]);
-    regs.count::<PRC255>(0, rx.bins[2]);
-    regs.count::<PRC511>(0, rx.bins[3]);
-    regs.count::<PRC1023>(0, rx.bins[4]);
-    regs.count::<PRC1522>(0, rx.bins[5]);
+    // Up to 64, 127, 255, 511, 1023 bytes, and longer.
+    regs.count_row::<PRC64, _>(rx.bins);
     let tx = &tally.tx;
     regs.count::<GPTC>(0, tx.frames);
     regs.count_wide::<GOTCL>(0, tx.octets);
@@ -44,12 +39,8 @@ pub(super) fn count(regs: &RegFile, tally: &Tally) {
     regs.count_wide::<HGOTCL>(0, tx.octets);
     regs.count::<MPTC>(0, tx.multicast);
     regs.count::<BPTC>(0, tx.broadcast);
-    regs.count::<PTC64>(0, tx.bins[0]);
-    regs.count::<PTC127>(0, tx.bins[1]);
-    regs.count::<PTC255>(0, tx.bins[2]);
-    regs.count::<PTC511>(0, tx.bins[3]);
-    regs.count::<PTC1023>(0, tx.bins[4]);
-    regs.count::<PTC1522>(0, tx.bins[5]);
+    // Up to 64, 127, 255, 511, 1023 bytes, and longer.
+    regs.count_row::<PTC64, _>(tx.bins);
     for (n, r, _) in tally.slots() {
         regs.count_to::<RQDPC>(n, r.dropped, RQDPC_MAX);
         regs.count::<RNBC>(0, r.dropped);

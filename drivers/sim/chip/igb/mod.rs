@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::igb::regs::{
-    self, CTRL, EERD, ICR, MDIC, RAH, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+    self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -12,7 +12,7 @@ use crate::drivers::sim::fault::QueueId;
 use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
-use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan, station_words};
+use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
 use crate::mmio::{Field, Register};
 use crate::port::MacAddr;
@@ -105,10 +105,8 @@ impl Chip for I82576 {
         special::reset(device, slow, ctrl);
     }
 
-    fn autoload(&self, regs: &RegFile, mac: MacAddr) {
-        let (low, high) = station_words(mac.0);
-        regs.set(0, RAL(low));
-        regs.set(0, RAH(high));
+    fn station(&self) -> u32 {
+        RAL::META.offset
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
@@ -121,6 +119,18 @@ impl Chip for I82576 {
 
     fn link_changed(&self, regs: &RegFile) {
         regs.change(ICR::META.offset, 0, ICR::LSC.mask());
+    }
+
+    fn plugged_in(&self, device: &Device, slow: &mut Slow) {
+        phy::plugged_in(device, slow);
+    }
+
+    fn received(&self, regs: &RegFile, queues: u128) {
+        causes::received(regs, queues);
+    }
+
+    fn asserts(&self, regs: &RegFile) -> bool {
+        regs.get::<ICR>(0).raw() & regs.get::<IMS>(0).raw() & !ICR::INTA.mask() != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::Chip;
+use super::{Chip, allotted, queues_in};
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, HLREG0, MTQC, RAH, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS,
-    TDBAL, TQSM,
+    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
+    STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -13,7 +13,7 @@ use crate::drivers::sim::fault::QueueId;
 use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
-use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan, station_words};
+use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
 use crate::mmio::Register;
 use crate::port::MacAddr;
@@ -98,10 +98,8 @@ impl Chip for I82599 {
         special::reset(device, slow, ctrl);
     }
 
-    fn autoload(&self, regs: &RegFile, mac: MacAddr) {
-        let (low, high) = station_words(mac.0);
-        regs.set(0, RAL(low));
-        regs.set(0, RAH(high));
+    fn station(&self) -> u32 {
+        RAL::META.offset
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
@@ -114,6 +112,18 @@ impl Chip for I82599 {
 
     fn link_changed(&self, regs: &RegFile) {
         regs.change(EICR::META.offset, 0, EICR::LSC.mask());
+    }
+
+    /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
+    fn received(&self, regs: &RegFile, queues: u128) {
+        let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
+        let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
+        regs.change(EICR::META.offset, 0, causes);
+    }
+
+    fn asserts(&self, regs: &RegFile) -> bool {
+        // Bit 31 is reserved.
+        regs.get::<EICR>(0).raw() & regs.get::<EIMS>(0).raw() & !(1 << 31) != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {

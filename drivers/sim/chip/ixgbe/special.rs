@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::link;
 use crate::drivers::ixgbe::regs::{
-    AUTOC, CTRL, EEC, EEMNGCTL, EERD, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL, FRTIMER,
-    GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT, SWSM,
+    AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL,
+    FRTIMER, GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
+    SWSM,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -45,9 +46,15 @@ pub(super) fn read(d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
         Some(d.read_swsm(offset))
     } else if is(EICR::META.offset) {
         let value = d.regs.peek(offset);
-        if !d.regs.get::<GPIE>(0).has(GPIE::OCD) {
-            d.change_causes(|regs| regs.write(offset, value));
-        }
+        let gpie = d.regs.get::<GPIE>(0);
+        // Without MSI-X, reading masks what EIAM says (8.2.3.5.6).
+        let mask = if gpie.has(GPIE::MULTIPLE_MSIX) { 0 } else { d.regs.get::<EIAM>(0).raw() };
+        d.change_causes(|regs| {
+            regs.change(EIMS::META.offset, mask, 0);
+            if !gpie.has(GPIE::OCD) {
+                regs.write(offset, value);
+            }
+        });
         Some(value)
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())

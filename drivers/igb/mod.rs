@@ -8,6 +8,13 @@
 //!
 //! Ports with a copper PHY are negotiated over MDIC. On fibre, SerDes and SGMII ports the on-chip
 //! PCS is programmed; a PHY outside the chip is left as it configures itself.
+//!
+//! # What is not done
+//!
+//! Only the 82576 was ever run, as a software NIC and as QEMU's model; the other chips follow public
+//! headers and datasheets. Left alone are: PHYs and SFP modules outside the chip, energy-efficient
+//! Ethernet, alternate station addresses in the NVM, and the erratum of an I210 without flash whose
+//! clock does not settle at power-up (its cure needs a power cycle through configuration space).
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

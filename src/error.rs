@@ -79,7 +79,9 @@ pub enum Error {
         /// How it was noticed.
         how: String,
     },
-    /// Somebody switched bus mastering off while the port was running.
+    /// Somebody switched bus mastering off while the port was running. Not repaired on the quiet:
+    /// a busy device may hang when that happens, until it is reset. Stopping the port and
+    /// starting it again does that.
     BusMasterLost {
         /// The device's address.
         addr: String,
@@ -236,7 +238,7 @@ impl fmt::Display for Error {
             Error::BusMasterLost { addr } => write!(
                 f,
                 "bus mastering of {addr} was switched off while it ran; some other process opened \
-                 and closed its /dev/uio node: stop that process, then open the port again"
+                 and closed its /dev/uio node: stop that process, then stop and start the port"
             ),
             Error::HugepagesExhausted { needed, free, size, node } => {
                 write!(f, "{needed} hugepages of {} KiB needed", size / 1024)?;

@@ -8,36 +8,30 @@
 //! When a process is killed, its descriptors are closed from the highest down, and memory files
 //! must stay until the NIC is silenced. So the node's descriptor is moved up to 512 or above.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use memmap2::{MmapOptions, MmapRaw};
-
 use crate::error::{Error, Result};
-use crate::mem::{Backing, DmaMap, PhysicalMap, clean_stale, try_lock};
+use crate::mem::PhysicalMap;
 use crate::mmio::MappedBar;
 use crate::pci::{Command, ConfigSpace, PciAddr, PciDevice};
 use crate::port::{Host, Line};
 
+mod take;
 #[cfg(test)]
 pub(crate) mod tests;
+
+use take::Roots;
 
 /// Longest single wait for an interrupt.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The X550's INTx status bit does not work (Intel X550 specification update, and the reason why
 /// vfio-pci hides the pin), so the kernel would take its interrupts for somebody else's.
 const X550: (u16, u16) = (0x8086, 0x1563);
-
-/// An owner that just closed the device can seem to hold it a little longer: a child that it
-/// forked has copies of its descriptors until it runs another program.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Which kernel driver is behind the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +74,8 @@ struct Inner {
     node: File,
     driver: UioDriver,
     number: u32,
+    /// Of the node's directory in sysfs.
+    birth: u64,
     ids: (u16, u16),
     has_intx: bool,
     /// Whether the node was free of errors when it was opened. One without an interrupt line
@@ -87,19 +83,14 @@ struct Inner {
     has_line: bool,
     /// Bus mastering as the driver set it.
     mastering: AtomicBool,
+    /// How it was lost. For good: what has its place now is not ours.
+    lost: OnceLock<String>,
     config: ConfigSpace,
     bar: MappedBar,
     dma: Arc<PhysicalMap>,
     device: PciDevice,
     /// `resource0`, locked. The mapping in `bar` keeps the lock too.
     _lock: File,
-}
-
-/// Where the system's files are.
-#[derive(Debug)]
-struct Roots {
-    sys: PathBuf,
-    dev: PathBuf,
 }
 
 impl UioDevice {
@@ -115,61 +106,8 @@ impl UioDevice {
     /// [`Error::Permission`], [`Error::Lockdown`], [`Error::State`], [`Error::Memory`];
     /// [`Error::Io`] for anything unforeseen.
     pub fn open(addr: PciAddr, supports: fn(u16, u16) -> bool) -> Result<Self> {
-        let roots = Roots { sys: "/sys".into(), dev: "/dev".into() };
+        let roots = Roots { sys: "/sys".into(), dev: "/dev".into(), proc: "/proc".into() };
         Self::open_in(&roots, addr, supports, PhysicalMap::new)
-    }
-
-    fn open_in(
-        roots: &Roots,
-        addr: PciAddr,
-        supports: fn(u16, u16) -> bool,
-        dma: impl FnOnce(Option<u32>) -> Result<PhysicalMap>,
-    ) -> Result<Self> {
-        let device = PciDevice::find(&roots.sys, addr)?;
-        let ids = device.ids()?;
-        if !supports(ids.0, ids.1) {
-            return Err(Error::Unsupported {
-                addr: addr.to_string(),
-                vendor: ids.0,
-                device: ids.1,
-            });
-        }
-        let (driver, number) = bound(&device)?;
-        if let Some(group) = device.iommu_group()?
-            && !group.is_identity()
-        {
-            return Err(Error::IommuTranslates { addr: addr.to_string(), group: group.number });
-        }
-        let lock = lock(&device)?;
-        let dma = Arc::new(dma(device.numa_node())?);
-        let config = device.config()?;
-        silence(addr, &config)?;
-        clean(&dma);
-        let bar = map_registers(&device, &config, &lock)?;
-        if driver == UioDriver::IgbUio {
-            reset(&device);
-        }
-        let node = raise(open_node(roots, &device, number)?);
-        // igb_uio turned it on at this open.
-        config.set_bus_master(false)?;
-        let has_intx = config.has_intx()?;
-        let has_line = !in_error(poll(node.as_fd(), Duration::ZERO).unwrap_or(0));
-        let mastering = AtomicBool::new(false);
-        let inner = Inner {
-            node,
-            driver,
-            number,
-            ids,
-            has_intx,
-            has_line,
-            mastering,
-            config,
-            bar,
-            dma,
-            device,
-            _lock: lock,
-        };
-        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Its address.
@@ -288,6 +226,8 @@ impl UioDevice {
     fn mask(&self, masked: bool) -> Result<()> {
         self.interrupt()?;
         match self.inner.driver {
+            // Its config space answers whoever is bound to it now; the dead node tells.
+            UioDriver::Generic if self.inner.dead() => Err(self.unbound()),
             UioDriver::Generic => self.inner.config.set_intx_disabled(masked),
             UioDriver::IgbUio => {
                 let unmask = u32::from(!masked).to_ne_bytes();
@@ -306,7 +246,8 @@ impl UioDevice {
 
     /// What an error of a node that used to work means.
     fn unbound(&self) -> Error {
-        self.inner.still_ours().err().unwrap_or_else(|| self.inner.gone("its UIO node died"))
+        let inner = &*self.inner;
+        inner.still_ours().err().unwrap_or_else(|| inner.lose("its UIO node died".to_owned()))
     }
 
     fn io(&self, what: &str, source: io::Error) -> Error {
@@ -316,22 +257,51 @@ impl UioDevice {
 
 impl Inner {
     /// Whether sysfs still shows the device, its driver and the node as they were. Once a kernel
-    /// driver has the device, its config space must be left alone.
+    /// driver has the device, its config space and registers must be left alone.
     fn still_ours(&self) -> Result<()> {
+        if let Some(how) = self.lost.get() {
+            return Err(self.gone(how));
+        }
+        match self.loss()? {
+            None => Ok(()),
+            Some(how) => Err(self.lose(how)),
+        }
+    }
+
+    fn loss(&self) -> Result<Option<String>> {
         let name = self.driver.name();
         if !self.device.exists() {
-            return Err(self.gone("it was removed"));
+            return Ok(Some("it was removed".to_owned()));
         }
         if self.device.driver()?.as_deref() != Some(name) {
-            return Err(self.gone(&format!("it was unbound from {name}")));
+            return Ok(Some(format!("it was unbound from {name}")));
         }
         // Bound again, perhaps even with the same number: our node stays dead.
-        let dead =
-            || self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0));
-        if self.device.uio()? != Some(self.number) || dead() {
-            return Err(self.gone(&format!("it was unbound from {name} for a while")));
+        let same = self.device.uio()? == Some(self.number)
+            && take::birth(&self.device, self.number).is_ok_and(|b| b == self.birth);
+        Ok((!same || self.dead()).then(|| format!("it was unbound from {name} for a while")))
+    }
+
+    /// Lets go of a device that is no longer ours. The kernel would leave some mappings of its
+    /// registers in place.
+    fn lose(&self, how: String) -> Error {
+        self.bar.sever();
+        self.gone(self.lost.get_or_init(|| how))
+    }
+
+    /// Better no DMA than DMA into somebody else's memory.
+    fn check_memory(&self) -> Result<()> {
+        let Err(moved) = self.dma.verify() else { return Ok(()) };
+        if let Err(error) = self.config.set_bus_master(false) {
+            tracing::error!(addr = %self.device.addr(), %error, "cannot stop DMA to a moved page");
         }
-        Ok(())
+        Err(moved)
+    }
+
+    /// Whether the node, which used to work, is in error.
+    fn dead(&self) -> bool {
+        self.lost.get().is_some()
+            || self.has_line && in_error(poll(self.node.as_fd(), Duration::ZERO).unwrap_or(0))
     }
 
     fn gone(&self, how: &str) -> Error {
@@ -351,7 +321,9 @@ impl Host for UioDevice {
     fn set_bus_master(&self, on: bool) -> Result<()> {
         let inner = &*self.inner;
         inner.still_ours()?;
-        if !on {
+        if on {
+            inner.check_memory()?;
+        } else {
             inner.mastering.store(false, Ordering::Relaxed);
         }
         inner.config.set_bus_master(on)?;
@@ -363,11 +335,7 @@ impl Host for UioDevice {
         let inner = &*self.inner;
         inner.still_ours()?;
         let command = inner.config.command()?;
-        if let Err(moved) = inner.dma.verify() {
-            // Better no DMA than DMA into somebody else's memory.
-            inner.config.set_bus_master(false)?;
-            return Err(moved);
-        }
+        inner.check_memory()?;
         if inner.mastering.load(Ordering::Relaxed) && !command.contains(Command::BUS_MASTER) {
             return Err(Error::BusMasterLost { addr: self.addr().to_string() });
         }
@@ -412,178 +380,6 @@ impl Drop for Inner {
             }
         }
     }
-}
-
-/// The UIO driver that the device is bound to, and its node's number.
-fn bound(device: &PciDevice) -> Result<(UioDriver, u32)> {
-    let addr = device.addr().to_string();
-    let name = device.driver()?;
-    let Some(driver) = name.as_deref().and_then(UioDriver::from_name) else {
-        return Err(Error::NotBound { addr, driver: name });
-    };
-    match device.uio()? {
-        Some(number) => Ok((driver, number)),
-        None => Err(Error::State {
-            why: format!(
-                "{addr} is bound to {} but has no UIO node; unbind and bind it again, and read \
-                 the kernel log",
-                driver.name()
-            ),
-        }),
-    }
-}
-
-/// Opens and locks `resource0`. Opening `/dev/uioN` to find out would stop the owner's DMA.
-fn lock(device: &PciDevice) -> Result<File> {
-    let path = device.path("resource0");
-    let file = match OpenOptions::new().read(true).write(true).open(&path) {
-        Ok(file) => file,
-        Err(e) => return Err(refused("open", &path, e)),
-    };
-    for _ in 0..LOCK_TRIES {
-        match try_lock(&file) {
-            Ok(true) => return Ok(file),
-            Ok(false) => std::thread::sleep(LOCK_PAUSE),
-            Err(e) => return Err(Error::io("lock", path, e)),
-        }
-    }
-    Err(Error::Busy { addr: device.addr().to_string() })
-}
-
-fn refused(what: &str, path: &Path, e: io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::PermissionDenied => Error::Permission {
-            what: format!("{what} {}", path.display()),
-            fix: "run as root, or let root give you that file".to_owned(),
-        },
-        _ => Error::io(what, path, e),
-    }
-}
-
-/// Stops whatever an earlier owner left running.
-fn silence(addr: PciAddr, config: &ConfigSpace) -> Result<()> {
-    if !config.command()?.contains(Command::BUS_MASTER) {
-        return Ok(());
-    }
-    tracing::warn!(
-        %addr,
-        "bus mastering was on and goes off; a program that drives this NIC without locking its \
-         resource0 stops working now"
-    );
-    config.set_bus_master(false)?;
-    config.wait_quiet()
-}
-
-/// Nobody has the device open but us, and it can do no DMA; and a file whose lock is free belongs
-/// to a process all of whose descriptors are closed, which silenced its devices too.
-fn clean(dma: &PhysicalMap) {
-    let Backing::HugetlbFile { dir } = dma.ring_backing() else { return };
-    match clean_stale(&dir) {
-        Ok(0) => {}
-        Ok(files) => tracing::info!(files, dir = %dir.display(), "removed stale memory files"),
-        Err(error) => tracing::warn!(%error, "cannot look for stale memory files"),
-    }
-}
-
-/// Maps BAR 0 from the locked file, so that the lock lasts as long as somebody can reach the
-/// registers.
-fn map_registers(device: &PciDevice, config: &ConfigSpace, file: &File) -> Result<MappedBar> {
-    let addr = device.addr().to_string();
-    let path = device.path("resource0");
-    let state = |why: String| Error::State { why };
-    let bar = device.resource(0)?.filter(|r| r.is_memory()).ok_or_else(|| {
-        state(format!("{addr} has no memory at BAR 0; rescan the PCI bus, and read the kernel log"))
-    })?;
-    if !config.command()?.contains(Command::MEMORY) {
-        return Err(state(format!(
-            "{addr} does not answer to memory accesses; unbind and bind it again"
-        )));
-    }
-    let size = file.metadata().map_err(|e| Error::io("look at", &path, e))?.len();
-    if size != bar.size() {
-        return Err(state(format!(
-            "{} has {size} bytes where BAR 0 has {}; the device changed, try again",
-            path.display(),
-            bar.size()
-        )));
-    }
-    let size = usize::try_from(size).map_err(|_| state(format!("BAR 0 of {addr} is too big")))?;
-    let map: MmapRaw = match MmapOptions::new().len(size).map_raw(file) {
-        Ok(map) => map,
-        Err(e) => return Err(unmapped(device, &path, e)),
-    };
-    MappedBar::new(map, addr)
-}
-
-fn unmapped(device: &PciDevice, path: &Path, e: io::Error) -> Error {
-    let what = format!("map {}", path.display());
-    match e.raw_os_error() {
-        // With strict device memory the kernel's owner of the region comes first.
-        Some(libc::EINVAL) => Error::State {
-            why: format!(
-                "{} belongs to a kernel driver still, which keeps its registers from being \
-                 mapped; unbind that driver",
-                device.addr()
-            ),
-        },
-        // Only lockdown answers EPERM here; where the kernel does not tell, believe it.
-        Some(libc::ENOMEM) => Error::Memory { what, source: e },
-        Some(libc::EPERM) if device.locked_down() != Some(false) => Error::Lockdown { what },
-        _ => refused("map", path, e),
-    }
-}
-
-/// Resets the function. `igb_uio` turns bus mastering on when its node is opened, and rings of a
-/// crashed owner would come back to life.
-fn reset(device: &PciDevice) {
-    let path = device.path("reset");
-    match OpenOptions::new().write(true).open(&path).and_then(|mut f| f.write_all(b"1")) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            tracing::debug!(addr = %device.addr(), "the function has no reset");
-        }
-        Err(error) => tracing::warn!(path = %path.display(), %error, "cannot reset the function"),
-    }
-}
-
-/// Opens `/dev/uioN`, having made sure that it is this device's: closing another's would stop its
-/// owner's DMA.
-fn open_node(roots: &Roots, device: &PciDevice, number: u32) -> Result<File> {
-    let path = roots.dev.join(format!("uio{number}"));
-    if let Ok(text) = fs::read_to_string(device.path(&format!("uio/uio{number}/dev"))) {
-        let meta = fs::metadata(&path).map_err(|e| Error::io("look at", &path, e))?;
-        let is = (libc::major(meta.rdev()), libc::minor(meta.rdev()));
-        if !meta.file_type().is_char_device() || parse_dev(&text) != Some(is) {
-            let why = format!("it is not the character device {}", text.trim());
-            return Err(Error::io("use", path, io::Error::other(why)));
-        }
-    }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(&path)
-        .map_err(|e| refused("open", &path, e))
-}
-
-/// `major:minor`.
-fn parse_dev(text: &str) -> Option<(libc::c_uint, libc::c_uint)> {
-    let (major, minor) = text.trim().split_once(':')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-/// Moves the descriptor above those of memory files, as far as the limit on descriptors allows.
-fn raise(file: File) -> File {
-    for least in [512, 256, 128, 64] {
-        // SAFETY: the call works on an open descriptor and touches no memory of ours.
-        let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
-        if fd >= 0 {
-            // The node's file stays open through the copy, so this close releases nothing.
-            // SAFETY: the descriptor is new and nobody else knows it.
-            return File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        }
-    }
-    file
 }
 
 fn in_error(events: libc::c_short) -> bool {

@@ -19,7 +19,7 @@ on_both! {
     the_loss_ladder_reconciles,
     without_drop_enable_frames_wait_for_descriptors,
     a_card_that_vanishes_is_noticed_and_nothing_is_lost,
-    lost_bus_mastering_is_reported,
+    lost_bus_mastering_is_reported_and_a_restart_repairs_it,
     a_revoked_mapping_is_a_device_error_with_its_place,
     ports_start_and_stop_again_and_again,
     a_spoilt_eeprom_is_refused,
@@ -267,13 +267,35 @@ fn a_card_that_vanishes_is_noticed_and_nothing_is_lost(chip: Model) {
     whole(&pool);
 }
 
-fn lost_bus_mastering_is_reported(chip: Model) {
+fn lost_bus_mastering_is_reported_and_a_restart_repairs_it(chip: Model) {
     let nic = nic(chip, "loopback", |_| {});
     let mut port = nic.open_port().expect("open");
-    let pool = pool(1024);
-    let _q = start(&mut port, &PortConfig::default(), &pool);
+    let pool = pool(2048);
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    let mut cache = pool.cache();
     nic.lose_bus_master();
-    assert!(matches!(port.stats(), Err(Error::BusMasterLost { .. })));
+    for _ in 0..2 {
+        assert!(matches!(port.stats(), Err(Error::BusMasterLost { .. })), "until it is repaired");
+    }
+    let mut out = Batch::new(1);
+    out.push(fill(&mut cache, &numbered(0, 64)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    port.stop().expect("stop");
+    drop((q, out, cache));
+    whole(&pool);
+
+    let mut q = start(&mut port, &PortConfig::default(), &pool);
+    let mut cache = pool.cache();
+    let mut out = Batch::new(1);
+    out.push(fill(&mut cache, &numbered(1, 64)).expect("a buffer")).expect("room");
+    q.tx[0].tx_burst(&mut cache, &mut out);
+    nic.step_until_idle(50);
+    let mut back = Batch::new(32);
+    assert_eq!(q.rx[0].rx_burst(&mut cache, &mut back), 1);
+    // The model recorded what was due while it could do no DMA.
+    let _ = port.stats();
+    port.stats().expect("repaired");
 }
 
 fn a_revoked_mapping_is_a_device_error_with_its_place(chip: Model) {

@@ -7,10 +7,11 @@ use super::ids::Family;
 use super::irq;
 use super::regs::later::EEMNGCTL_I21X;
 use super::regs::{CTRL, CTRL_EXT, EECD, EEMNGCTL, GCR, RCTL, RXDCTL, STATUS, TCTL, TXDCTL};
-use super::wait::{self, check_alive, gone, hope_for, modify};
+use super::wait::{self, check_alive, hope_for, modify};
 use crate::drivers::intel::Halt;
-use crate::drivers::intel::access::disable_queues;
-use crate::error::{Error, Result};
+use crate::drivers::intel::access::{disable_queues, reset_done};
+use crate::drivers::intel::nvm::unusable;
+use crate::error::Result;
 use crate::mmio::{Bar, Field, Register, wait_until};
 
 /// GCR.CMPL_TMOUT: 10 ms.
@@ -51,7 +52,8 @@ fn disable_master<B: Bar>(bar: &B) -> Result<()> {
 /// `twice` is for a device that did not confirm the master disable.
 ///
 /// # Errors
-/// [`Error::Timeout`], [`Error::Gone`], or [`Error::Eeprom`] when there is none.
+/// [`Timeout`](crate::Error::Timeout), [`Gone`](crate::Error::Gone), or
+/// [`Eeprom`](crate::Error::Eeprom) when there is none.
 pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> {
     // 1. RST resets the function; the PHY and its link stay as they are.
     let write = || modify::<CTRL, B>(bar, 0, |r| r.with(CTRL::RST, 1));
@@ -60,24 +62,9 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
         bar.delay(wait::AFTER_RESET);
         write();
     }
-    // 2. Silence, then until the bit clears itself. A device that does not answer yet reads as all
-    //    ones, which is no reason to give up before the time is over.
+    // 2. Silence, then until the bit clears itself.
     bar.delay(wait::AFTER_RESET);
-    let start = bar.now();
-    loop {
-        let ctrl = CTRL::read(bar);
-        if !ctrl.has(CTRL::RST) {
-            break;
-        }
-        let waited = bar.now().saturating_sub(start);
-        if waited >= wait::RESET_DONE {
-            if ctrl.raw() == u32::MAX {
-                return Err(gone(bar, "it does not answer after the reset"));
-            }
-            return Err(Error::Timeout { register: CTRL::META.name, last: ctrl.raw(), waited });
-        }
-        bar.delay(wait::IN_RESET);
-    }
+    reset_done::<CTRL, B>(bar, CTRL::RST.mask())?;
     check_alive(bar)?;
     // 3. Mask interrupts again (4.5.3).
     irq::mask_all(bar);
@@ -90,10 +77,7 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
     // I210 and I211 can live on fuses; the others have nothing but the EEPROM.
     if !family.is_i21x() && !EECD::read(bar).has(EECD::PRES) {
         check_alive(bar)?;
-        return Err(Error::Eeprom {
-            device: bar.name().to_owned(),
-            why: "the controller finds none with a valid signature (EECD.PRES)".to_owned(),
-        });
+        return Err(unusable(bar, "the controller finds none with a valid signature (EECD.PRES)"));
     }
     // 5. Manageability has loaded this port's part. Boards without it may never say so.
     manageability(bar, family)?;

@@ -7,11 +7,11 @@ use super::regs::{
     CTRL, MRQC, RCTL, RDBAH, RDBAL, RDH, RDLEN, RDT, RETA, RFCTL, RLPML, RSSRK, RXCSUM, RXCTL,
     RXDCTL, SRRCTL,
 };
-use super::wait::{self, modify};
-use crate::drivers::intel::{Accept, rss};
+use super::wait::modify;
+use crate::drivers::intel::{Accept, access, rss};
 use crate::error::Result;
 use crate::mem::{Geometry, RingMem};
-use crate::mmio::{Bar, Register, wait_until};
+use crate::mmio::{Bar, Register};
 use crate::port::{MacAddr, PortConfig};
 
 /// SRRCTL.DESCTYPE: advanced descriptors, one buffer.
@@ -98,9 +98,7 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, 
 /// # Errors
 /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Gone`](crate::Error::Gone).
 pub(super) fn enable_queue<B: Bar>(bar: &B, n: u32) -> Result<()> {
-    modify::<RXDCTL, B>(bar, n, |r| r.with(RXDCTL::ENABLE, 1));
-    wait_until::<RXDCTL, B>(bar, n, wait::QUEUE, |r| r.has(RXDCTL::ENABLE))?;
-    Ok(())
+    access::enable_queue::<RXDCTL, B>(bar, n, RXDCTL::ENABLE)
 }
 
 /// Opens the receive path. Buffers are posted afterwards: RDT is ignored before (4.5.9).

@@ -1,10 +1,11 @@
 //! Transmit initialisation (4.5.10), in the datasheet's order.
 
 use super::regs::{TCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TDWBAH, TDWBAL, TXCTL, TXDCTL};
-use super::wait::{self, modify};
+use super::wait::modify;
+use crate::drivers::intel::access;
 use crate::error::Result;
 use crate::mem::RingMem;
-use crate::mmio::{Bar, Register, wait_until};
+use crate::mmio::{Bar, Register};
 
 /// Attempts after a collision, as 802.3 has it; for half duplex.
 const COLLISIONS: u32 = 15;
@@ -56,7 +57,5 @@ pub(super) fn enable<B: Bar>(bar: &B) {
 /// # Errors
 /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Gone`](crate::Error::Gone).
 pub(super) fn enable_queue<B: Bar>(bar: &B, n: u32) -> Result<()> {
-    modify::<TXDCTL, B>(bar, n, |r| r.with(TXDCTL::ENABLE, 1));
-    wait_until::<TXDCTL, B>(bar, n, wait::QUEUE, |r| r.has(TXDCTL::ENABLE))?;
-    Ok(())
+    access::enable_queue::<TXDCTL, B>(bar, n, TXDCTL::ENABLE)
 }

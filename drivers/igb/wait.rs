@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::regs::STATUS;
 use crate::drivers::intel::access;
-pub(super) use crate::drivers::intel::access::{QUEUE, gone, modify};
+pub(super) use crate::drivers::intel::access::{gone, modify};
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Register, wait_until};
 
@@ -15,10 +15,6 @@ const fn ms(n: u64) -> Duration {
 
 /// No register may be touched for this long after a reset is written (8.2.1; I210: 3 ms).
 pub(super) const AFTER_RESET: Duration = ms(3);
-/// Until CTRL.RST reads as zero again.
-pub(super) const RESET_DONE: Duration = ms(100);
-/// Between two looks at a device in reset.
-pub(super) const IN_RESET: Duration = Duration::from_micros(100);
 /// Until EECD.AUTO_RD.
 pub(super) const AUTOLOAD: Duration = ms(20);
 /// Until STATUS.PF_RST_DONE (82580 and later).
@@ -29,8 +25,6 @@ pub(super) const MNG_CONFIG: Duration = ms(10);
 pub(super) const QUEUE_DRAIN: Duration = Duration::from_micros(100);
 /// Until STATUS shows that no request is pending after a master disable (5.2.3.3).
 pub(super) const MASTER: Duration = ms(100);
-/// Until EERD.DONE.
-pub(super) const NVM_WORD: Duration = ms(10);
 /// Until MDIC.READY: a transfer takes 64 us at the slowest clock.
 pub(super) const PHY_WORD: Duration = ms(10);
 /// Until SWSM gives a semaphore: whoever has it needs a few register accesses only (4.7).

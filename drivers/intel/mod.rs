@@ -12,6 +12,7 @@ pub(crate) mod access;
 mod control;
 mod counters;
 mod desc;
+pub(crate) mod nvm;
 pub(crate) mod rss;
 mod rx;
 mod tx;

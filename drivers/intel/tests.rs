@@ -20,6 +20,8 @@ impl Flavor for Flavor82599 {
 }
 
 pub(crate) mod fake;
+pub(crate) mod golden;
+pub(crate) mod lives;
 mod ordering;
 mod random;
 

@@ -1,10 +1,10 @@
 //! What the EEPROM says: the station address, and whether its content is sound (6.2, 6.3.5).
 
 use super::ids::Family;
-use super::regs::{EERD, FWSM, RAH, RAL};
-use super::wait;
-use crate::error::{Error, Result};
-use crate::mmio::{Bar, Register, wait_until};
+use super::regs::{EERD, FWSM, RAH, RAL, STATUS};
+use crate::drivers::intel::nvm::{self, unusable};
+use crate::error::Result;
+use crate::mmio::{Bar, Register};
 use crate::port::MacAddr;
 
 /// Sum of all words that the checksum covers, itself included.
@@ -18,42 +18,24 @@ const WORDS: u32 = 0x4000;
 /// No section of a sane image is longer, so that a spoilt length costs no minutes.
 const LONGEST_SECTION: u16 = 0x400;
 
-/// The station address, which the autoload has put into receive address 0 (8.2.3.7.9).
+/// The station address (8.2.3.7.9).
 ///
 /// # Errors
-/// [`Error::Eeprom`] when it is not one station's address.
+/// [`Error::Eeprom`](crate::Error::Eeprom) when it is not one station's address.
 pub(super) fn mac<B: Bar>(bar: &B) -> Result<MacAddr> {
-    let (low, high) = (RAL::read(bar), RAH::read(bar));
-    let [a, b, c, d] = low.raw().to_le_bytes();
-    let [e, f, ..] = high.raw().to_le_bytes();
-    let mac = MacAddr([a, b, c, d, e, f]);
-    if !mac.is_station() || !high.has(RAH::AV) {
-        wait::check_alive(bar)?;
-        return Err(Error::Eeprom {
-            device: bar.name().to_owned(),
-            why: format!("it gives {mac} as station address"),
-        });
-    }
-    Ok(mac)
+    nvm::mac::<RAL, RAH, STATUS, B>(bar)
 }
 
 /// Reads one word through EERD (8.2.3.2.2).
 fn word<B: Bar>(bar: &B, address: u16) -> Result<u16> {
-    EERD::default().with(EERD::START, 1).with(EERD::ADDR, address.into()).write(bar);
-    let done = |r: EERD| r.has(EERD::DONE);
-    match wait_until::<EERD, B>(bar, 0, wait::EEPROM_WORD, done) {
-        Ok(r) => Ok(r.get(EERD::DATA) as u16),
-        // The last word may be 0xffff and the address all ones: not a vanished device.
-        Err(Error::Gone { .. }) => wait::check_alive(bar).map(|()| u16::MAX),
-        Err(e) => Err(e),
-    }
+    nvm::word::<EERD, STATUS, B>(bar, address)
 }
 
 /// Refuses an 82599 whose EEPROM content does not add up. X540 and X550 keep theirs in a shadow
 /// RAM that firmware has checked.
 ///
 /// # Errors
-/// [`Error::Eeprom`], [`Error::Timeout`], [`Error::Gone`].
+/// [`Error::Eeprom`](crate::Error::Eeprom), [`Error::Timeout`](crate::Error::Timeout), [`Error::Gone`](crate::Error::Gone).
 pub(super) fn verify<B: Bar>(bar: &B, family: Family) -> Result<()> {
     if family != Family::I82599 {
         return Ok(());
@@ -80,18 +62,17 @@ pub(super) fn verify<B: Bar>(bar: &B, family: Family) -> Result<()> {
             continue;
         }
         if length > LONGEST_SECTION || u32::from(section) + u32::from(length) >= WORDS {
-            return Err(bad(bar, format!("section {pointer:#04x} claims {length} words")));
+            return Err(unusable(bar, format!("section {pointer:#04x} claims {length} words")));
         }
         for at in section + 1..=section + length {
             sum = sum.wrapping_add(word(bar, at)?);
         }
     }
     if sum != CHECKSUM {
-        return Err(bad(bar, format!("its words add up to {sum:#06x} instead of {CHECKSUM:#06x}")));
+        return Err(unusable(
+            bar,
+            format!("its words add up to {sum:#06x} instead of {CHECKSUM:#06x}"),
+        ));
     }
     Ok(())
-}
-
-fn bad<B: Bar>(bar: &B, why: String) -> Error {
-    Error::Eeprom { device: bar.name().to_owned(), why }
 }

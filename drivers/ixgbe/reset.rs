@@ -7,9 +7,10 @@ use super::regs::{
     CTRL, CTRL_EXT, EEC, EEMNGCTL, GCR_EXT, HLREG0, MMNGC, RDRXCTL, RX_QUEUES, RXCTRL, RXDCTL,
     SECRXCTRL, SECRXSTAT, STATUS, TX_QUEUES, TXDCTL, rx_reg, x550,
 };
-use super::wait::{self, check_alive, gone, modify};
+use super::wait::{self, check_alive, modify};
 use crate::drivers::intel::Halt;
-use crate::drivers::intel::access::disable_queues;
+use crate::drivers::intel::access::{disable_queues, reset_done};
+use crate::drivers::intel::nvm::unusable;
 use crate::error::{Error, Result};
 use crate::mmio::{Bar, Register, wait_until};
 
@@ -97,24 +98,9 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
         bar.delay(wait::BETWEEN_RESETS);
         write();
     }
-    // 2. At least 1 ms of silence, then until the bits clear themselves. A device that does not
-    //    answer yet reads as all ones, which is no reason to give up before the time is over.
+    // 2. At least 1 ms of silence, then until the bits clear themselves.
     bar.delay(wait::AFTER_RESET);
-    let start = bar.now();
-    loop {
-        let ctrl = CTRL::read(bar);
-        if ctrl.raw() & which.raw() == 0 {
-            break;
-        }
-        let waited = bar.now().saturating_sub(start);
-        if waited >= wait::RESET_DONE {
-            if ctrl.raw() == u32::MAX {
-                return Err(gone(bar, "it does not answer after the reset"));
-            }
-            return Err(Error::Timeout { register: CTRL::META.name, last: ctrl.raw(), waited });
-        }
-        bar.delay(wait::BETWEEN_RESETS);
-    }
+    reset_done::<CTRL, B>(bar, which.raw())?;
     // 3. 10 ms for a smooth start (4.6.3.2), then mask interrupts again (4.6.3.1).
     bar.delay(wait::SETTLE);
     check_alive(bar)?;
@@ -127,10 +113,7 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
         wait_until::<EEC, B>(bar, 0, wait::AUTOLOAD, |r| r.has(EEC::AUTO_RD))?
     };
     if !eec.has(EEC::PRES) {
-        return Err(Error::Eeprom {
-            device: bar.name().to_owned(),
-            why: "the controller finds none with a valid signature (EEC.PRES)".to_owned(),
-        });
+        return Err(unusable(bar, "the controller finds none with a valid signature (EEC.PRES)"));
     }
     // 5. Manageability has loaded this port's part. Boards without it may never say so.
     if family == Family::I82599 {

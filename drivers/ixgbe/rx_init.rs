@@ -7,11 +7,11 @@ use super::regs::{
     CTRL_EXT, DCA_RXCTRL, HLREG0, MAXFRS, MRQC, RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RETA,
     RFCTL, RSCCTL, RSSRK, RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL,
 };
-use super::wait::{self, modify};
-use crate::drivers::intel::{Accept, rss};
+use super::wait::modify;
+use crate::drivers::intel::{Accept, access, rss};
 use crate::error::Result;
 use crate::mem::{Geometry, RingMem};
-use crate::mmio::{Bar, Register, wait_until};
+use crate::mmio::{Bar, Register};
 use crate::port::{MacAddr, PortConfig};
 
 /// SRRCTL.DESCTYPE: advanced descriptors, one buffer.
@@ -103,9 +103,7 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, 
 /// # Errors
 /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Gone`](crate::Error::Gone).
 pub(super) fn enable_queue<B: Bar>(bar: &B, n: u32) -> Result<()> {
-    modify::<RXDCTL, B>(bar, n, |r| r.with(RXDCTL::ENABLE, 1));
-    wait_until::<RXDCTL, B>(bar, n, wait::QUEUE, |r| r.has(RXDCTL::ENABLE))?;
-    Ok(())
+    access::enable_queue::<RXDCTL, B>(bar, n, RXDCTL::ENABLE)
 }
 
 /// Opens the receive path, after everything else.

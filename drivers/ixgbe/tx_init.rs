@@ -5,10 +5,11 @@ use super::regs::{
     RTTPCS, RTTPT2C, RTTUP2TC, TDBAH, TDBAL, TDH, TDLEN, TDT, TDWBAH, TDWBAL, TX_QUEUES, TXDCTL,
     TXPBSIZE, TXPBTHRESH,
 };
-use super::wait::{self, modify};
+use super::wait::modify;
+use crate::drivers::intel::access;
 use crate::error::Result;
 use crate::mem::RingMem;
-use crate::mmio::{Bar, Register, wait_until};
+use crate::mmio::{Bar, Register};
 
 /// Transmit queues without DCB and virtualisation: MTQC gives the one packet buffer 64 (8.2.3.9.15;
 /// the other 64 exist only in the other modes).
@@ -102,7 +103,5 @@ pub(super) fn enable<B: Bar>(bar: &B) {
 /// # Errors
 /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Gone`](crate::Error::Gone).
 pub(super) fn enable_queue<B: Bar>(bar: &B, n: u32) -> Result<()> {
-    modify::<TXDCTL, B>(bar, n, |r| r.with(TXDCTL::ENABLE, 1));
-    wait_until::<TXDCTL, B>(bar, n, wait::QUEUE, |r| r.has(TXDCTL::ENABLE))?;
-    Ok(())
+    access::enable_queue::<TXDCTL, B>(bar, n, TXDCTL::ENABLE)
 }

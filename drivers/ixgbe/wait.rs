@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::regs::STATUS;
 use crate::drivers::intel::access;
-pub(super) use crate::drivers::intel::access::{QUEUE, gone, modify};
+pub(super) use crate::drivers::intel::access::{gone, modify};
 use crate::error::Result;
 use crate::mmio::Bar;
 
@@ -15,8 +15,6 @@ const fn ms(n: u64) -> Duration {
 
 /// No register may be touched for this long after a reset is written (8.2.3.1.1).
 pub(super) const AFTER_RESET: Duration = ms(1);
-/// Until CTRL.RST reads as zero again.
-pub(super) const RESET_DONE: Duration = ms(100);
 /// Settling time after the reset (4.6.3.2).
 pub(super) const SETTLE: Duration = ms(10);
 /// Until EEC.AUTO_RD.
@@ -35,8 +33,6 @@ pub(super) const FLUSH: Duration = Duration::from_micros(20);
 pub(super) const BETWEEN_RESETS: Duration = Duration::from_micros(10);
 /// Until SECRXSTAT.SECRX_RDY.
 pub(super) const RX_HOLD: Duration = ms(10);
-/// Until EERD.DONE.
-pub(super) const EEPROM_WORD: Duration = ms(10);
 
 /// Notices a device that answers all ones: STATUS never reads so.
 ///

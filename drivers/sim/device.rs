@@ -170,6 +170,15 @@ impl Device {
         self.gone.load(Ordering::Relaxed)
     }
 
+    /// Plugs the cable in or out.
+    pub(super) fn plug(&self, up: bool) {
+        let mut slow = self.slow();
+        let was_out = std::mem::replace(&mut self.engine().unplugged, !up);
+        if up && was_out {
+            self.chip.plugged_in(self, &mut slow);
+        }
+    }
+
     /// Pulls the card.
     pub(super) fn unplug(&self) {
         // With the engine locked, so that no DMA happens after this returns.

@@ -155,7 +155,7 @@ impl SimNic {
 
     /// Plugs the cable in or out.
     pub fn set_link(&self, up: bool) {
-        self.device.engine().unplugged = !up;
+        self.device.plug(up);
     }
 
     /// Clears PCI bus mastering behind the driver's back.

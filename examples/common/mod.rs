@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use barewire::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -86,14 +87,19 @@ pub(crate) fn run(tool: &str, main: impl FnOnce() -> Result<(), Failure>) -> Exi
         .without_time()
         .with_target(false)
         .try_init();
-    let (why, code) = match main() {
-        Ok(()) | Err(Failure::NoReader) => return ExitCode::SUCCESS,
-        Err(Failure::Broke(why)) => (why, 1),
-        Err(Failure::Refused(why)) => (why, 2),
+    // A panic has been told by then, and what it dropped on its way here has stopped the ports.
+    let result = catch_unwind(AssertUnwindSafe(main));
+    let (why, code) = match result {
+        Ok(Ok(()) | Err(Failure::NoReader)) => return ExitCode::SUCCESS,
+        Ok(Err(Failure::Broke(why))) => (why, 1),
+        Ok(Err(Failure::Refused(why))) => (why, 2),
+        Err(_) => ("a mistake in this program ended it; the ports were stopped".to_owned(), 1),
     };
     let _ = writeln!(io::stderr(), "{tool}: {why}");
     ExitCode::from(code)
 }
+
+static CAUGHT: OnceLock<Interrupt> = OnceLock::new();
 
 /// Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +115,14 @@ impl Interrupt {
                 .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&flag)))
                 .map_err(|e| Failure::refused(format!("cannot catch signal {signal}: {e}")))?;
         }
-        Ok(Self(flag))
+        let caught = Self(flag);
+        let _ = CAUGHT.set(caught.clone());
+        Ok(caught)
+    }
+
+    /// Whether one came, for those who were not given what caught it.
+    pub(crate) fn came_anywhere() -> bool {
+        CAUGHT.get().is_some_and(Self::came)
     }
 
     /// Whether one came.

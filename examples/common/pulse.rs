@@ -1,6 +1,7 @@
 //! Workers and the supervisor: the workers poll and never look at a clock for it; the supervisor
 //! sleeps, watches the clock, the signals and the devices, and asks the workers for their counts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -343,18 +344,33 @@ pub(crate) fn run(
 ) -> Outcome {
     let pulse = Pulse::new(jobs.len());
     std::thread::scope(|scope| {
+        let _guard = Guard(&pulse);
         for (i, job) in jobs.into_iter().enumerate() {
             let seat = pulse.seat(i);
             let core = cores.get(i % cores.len().max(1)).copied();
-            scope.spawn(move || {
+            let work = move || {
                 if let Some(Err(e)) = core.map(pin_to_core) {
                     seat.pulse.abort(e.to_string());
                 }
                 job(seat);
-            });
+            };
+            // A panic is told by its seat, so that the ports are stopped in order; the scope would
+            // raise it again.
+            scope.spawn(|| drop(catch_unwind(AssertUnwindSafe(work))));
         }
         supervise(&pulse, session, reporter, end)
     })
+}
+
+/// Ends the workers when the supervisor panics; the scope would wait for them for ever.
+struct Guard<'a>(&'a Pulse);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abort("the supervisor panicked");
+        }
+    }
 }
 
 fn supervise(
@@ -441,6 +457,9 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ladder::Topology;
+    use super::super::options::{OutputOptions, PortOptions};
+    use super::super::session::Need;
     use super::*;
     use barewire::poll::{SleepConfig, Sleeper};
 
@@ -459,6 +478,74 @@ mod tests {
         assert!(!pulse.all_done());
         drop(seat);
         assert!(pulse.all_done());
+    }
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        ports: PortOptions,
+        #[command(flatten)]
+        output: OutputOptions,
+    }
+
+    /// A tool on a software NIC with two workers, of which one does `first` and the other polls
+    /// until it is told to end. Also says how many buffers the pool has and how many of them
+    /// are there when all is over.
+    fn tool(
+        first: fn(Seat<'_>),
+        secs: Option<f64>,
+    ) -> (std::thread::Result<Result<(), Failure>>, u32, usize) {
+        let cli: Cli = clap::Parser::parse_from(["test", "--quiet", "--json"]);
+        let need = Need { rxq: 2, txq: 2, workers: 2, ..Need::default() };
+        let names = ["sim:82599?wire=loopback"];
+        let (session, queues) = Session::open(&names, &cli.ports, &need).unwrap();
+        let pool = session.pool.clone();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            // What a tool's main function owns.
+            let mut session = session;
+            let mut reporter = Reporter::new("test", &cli.output, Topology::Closed);
+            let mut pairs = queues.into_iter().flat_map(|q| q.rx.into_iter().zip(q.tx));
+            let (mine, other) = (pairs.next(), pairs.next());
+            let mut cache = session.pool.cache();
+            let jobs: Vec<Job<'_>> = vec![
+                Box::new(move |seat| {
+                    let _mine = mine;
+                    first(seat);
+                }),
+                Box::new(move |mut seat| {
+                    let (mut rx, _tx) = other.unwrap();
+                    let mut batch = barewire::Batch::new(32);
+                    while seat.beat(Snapshot::default) == Beat::Go {
+                        rx.rx_burst(&mut cache, &mut batch);
+                        seat.moved(0);
+                    }
+                }),
+            ];
+            let end = End { interrupt: &Interrupt::default(), secs };
+            let outcome = run(jobs, &[], &mut session, &mut reporter, &end);
+            outcome.finish(&mut session, &mut reporter)
+        }));
+        let (mut cache, mut all) = (pool.cache(), Vec::new());
+        all.extend(std::iter::from_fn(|| cache.alloc()));
+        (result, pool.capacity(), all.len())
+    }
+
+    #[test]
+    fn a_worker_that_panics_ends_the_tool_in_order() {
+        let (result, buffers, back) = tool(|_| panic!("on purpose"), None);
+        match result.unwrap() {
+            Err(Failure::Broke(why)) => assert!(why.contains("a worker panicked"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(back, buffers as usize, "the NIC gave its buffers back");
+    }
+
+    #[test]
+    fn a_supervisor_that_panics_ends_its_workers_and_stops_the_ports() {
+        // No duration can be made of this.
+        let (result, buffers, back) = tool(|_| (), Some(-1.0));
+        assert!(result.is_err());
+        assert_eq!(back, buffers as usize, "the NIC gave its buffers back");
     }
 
     #[test]

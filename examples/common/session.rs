@@ -12,9 +12,9 @@ use barewire::pool::{DEFAULT_HEADROOM, PoolConfig};
 use barewire::port::{LinkStatus, PortConfig, PortStats, Queues};
 use barewire::{Mempool, Port};
 
-use super::Failure;
 use super::options::PortOptions;
 use super::units::FCS;
+use super::{Failure, Interrupt};
 
 /// Buffers that one worker's cache keeps at most.
 const CACHE: u32 = 256;
@@ -58,20 +58,23 @@ impl OpenPort {
     }
 
     fn refresh(&mut self) -> Result<()> {
-        let link = self.port.link().map(|link| self.link = link);
+        // First: this asks whether the device is still ours, and knows best what is wrong.
         let fault = match self.port.stats() {
             Ok(stats) => {
                 (self.stats, self.stale) = (stats, false);
-                return link;
+                None
             }
-            Err(e) => e,
+            Err(fault) => {
+                // What the device recorded is told once, and the counters can be read after it.
+                match self.port.stats() {
+                    Ok(stats) => (self.stats, self.stale) = (stats, false),
+                    Err(_) => self.stale = true,
+                }
+                Some(fault)
+            }
         };
-        // A fault that the device recorded is told once, and the counters can be read after it.
-        match self.port.stats() {
-            Ok(stats) => (self.stats, self.stale) = (stats, false),
-            Err(_) => self.stale = true,
-        }
-        link.and(Err(fault))
+        let link = self.port.link().map(|link| self.link = link);
+        fault.map_or(link, Err)
     }
 }
 
@@ -131,12 +134,16 @@ impl Session {
         Ok((session, queues))
     }
 
-    /// Waits until every port has link. That it does not come is told, and is not an error.
+    /// Waits until every port has link. That it does not come is told, and is not an error; nor is
+    /// a signal, which ends the run that follows before it begins.
     fn wait_for_link(&mut self, limit: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         loop {
             self.refresh()?;
             let Some(down) = self.ports.iter().find(|p| !p.link.up) else { return Ok(()) };
+            if Interrupt::came_anywhere() {
+                return Ok(());
+            }
             if start.elapsed() >= limit {
                 let name = &down.port.info().name;
                 tracing::warn!("{name} has no link after {limit:?}; going on without");

@@ -29,3 +29,10 @@ pub const LINE: usize = 64;
 /// An address as the device sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Iova(pub u64);
+
+/// Bytes per page.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: the call has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).ok().filter(|s| s.is_power_of_two() && *s <= CHUNK).unwrap_or(4096)
+}

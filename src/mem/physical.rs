@@ -11,12 +11,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::ring::RingBlock;
-use super::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping, SlotMem};
+use super::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping, SlotMem, page_size};
 use crate::error::{Error, Result};
 
 const PRESENT: u64 = 1 << 63;
@@ -33,6 +35,8 @@ pub struct PhysicalMap {
     page: usize,
     rings: Backing,
     node: Option<u32>,
+    /// The descriptor whose closing stops the device.
+    device: AtomicI32,
     known: Mutex<Vec<Known>>,
 }
 
@@ -98,7 +102,20 @@ impl PhysicalMap {
 
     /// A map that reads `pagemap` and takes rings from `rings`.
     pub(crate) fn over(pagemap: File, rings: Backing) -> Self {
-        Self { pagemap, page: page_size(), rings, node: None, known: Mutex::default() }
+        Self {
+            pagemap,
+            page: page_size(),
+            rings,
+            node: None,
+            device: AtomicI32::new(i32::MAX),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Says which descriptor stops the device when it is closed. Nameless files are to be closed
+    /// after it, and a dying process closes its highest descriptor first.
+    pub(crate) fn released_after(&self, device: RawFd) {
+        self.device.store(device, Ordering::Relaxed);
     }
 
     /// Whether every page whose address was given out is still where it was.
@@ -170,6 +187,7 @@ impl DmaMap for PhysicalMap {
     }
 
     fn accepts(&self, mapping: &Mapping) -> Result<()> {
+        outlives(mapping.held_by(), self.device.load(Ordering::Relaxed))?;
         if mapping.is_stable() {
             return Ok(());
         }
@@ -185,6 +203,22 @@ impl DmaMap for PhysicalMap {
                 "Backing::for_device(), that is Backing::HugetlbFile or Backing::HugeMemfd; {why}"
             ),
         ))
+    }
+}
+
+/// Whether a dying process closes `device` before the descriptor that holds memory.
+fn outlives(memory: Option<RawFd>, device: RawFd) -> Result<()> {
+    match memory {
+        Some(fd) if fd > device => Err(Error::config(
+            "descriptor of memory for a NIC behind UIO",
+            fd,
+            format!(
+                "one below {device}, the NIC's, or the memory of a killed process would be freed \
+                 before its NIC is stopped; open ports before other files, raise `ulimit -n`, or \
+                 mount a hugetlbfs (mount -t hugetlbfs -o pagesize=2M none /dev/hugepages)"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -218,12 +252,6 @@ fn in_a_row(entries: impl Iterator<Item = u64>, vaddr: usize, page: usize) -> Re
 
 fn untranslated(vaddr: usize, source: io::Error) -> Error {
     Error::Memory { what: format!("find the physical address of {vaddr:#x}"), source }
-}
-
-fn page_size() -> usize {
-    // SAFETY: the call has no preconditions.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(size).ok().filter(|s| s.is_power_of_two() && *s <= CHUNK).unwrap_or(4096)
 }
 
 #[cfg(test)]
@@ -368,6 +396,24 @@ mod tests {
         assert!(error.contains("heap") && error.contains("for_device"), "{error}");
         // And so through a device's address space.
         assert!(matches!(DmaSpace::new(map).rings(&[64]), Err(Error::Config { .. })));
+    }
+
+    #[test]
+    fn nameless_memory_is_closed_after_its_nic_or_refused() {
+        outlives(Some(9), 512).unwrap();
+        outlives(None, 3).unwrap();
+        let error = outlives(Some(513), 512).unwrap_err().to_string();
+        assert!(error.contains("513") && error.contains("mount -t hugetlbfs"), "{error}");
+        // Until a device says what its descriptor is, any will do.
+        let map = fixture();
+        assert_eq!(map.device.load(Ordering::Relaxed), RawFd::MAX);
+        map.released_after(512);
+        if let Ok(mapping) = Mapping::new(&Backing::HugeMemfd, 1, None) {
+            map.accepts(&mapping).unwrap();
+            assert!(mapping.held_by().is_some_and(|fd| fd < 512));
+            map.released_after(mapping.held_by().unwrap() - 1);
+            assert!(matches!(map.accepts(&mapping), Err(Error::Config { .. })));
+        }
     }
 
     #[test]

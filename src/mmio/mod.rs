@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod mapped;
 mod register;
+mod revoked;
 
 pub use mapped::{MappedBar, MappedDoorbell};
 pub use register::{Access, Field, RegMeta, Register};

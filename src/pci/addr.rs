@@ -54,6 +54,11 @@ impl FromStr for PciAddr {
     /// Reads `domain:bus:device.function`, or the same without the domain, which then is 0.
     fn from_str(given: &str) -> Result<Self> {
         let bad = |why: &str| Error::BadAddress { given: given.to_owned(), why: why.to_owned() };
+        if !given.is_empty() && !given.contains(['.', ':']) {
+            return Err(bad(
+                "it is no PCI address (`scripts/bind` shows those of network interfaces)",
+            ));
+        }
         let (rest, function) =
             given.rsplit_once('.').ok_or_else(|| bad("a PCI address has a '.' and a function"))?;
         let mut parts = rest.rsplit(':');
@@ -99,7 +104,8 @@ mod tests {
     fn anything_else_says_what_is_wrong() {
         for (text, why) in [
             ("", "'.'"),
-            ("eth0", "'.'"),
+            ("eth0", "scripts/bind"),
+            ("enp3s0f0", "scripts/bind"),
             ("03:00", "'.'"),
             ("0.0", "':'"),
             ("0000:03:20.0", "1f"),

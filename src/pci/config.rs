@@ -111,14 +111,22 @@ impl ConfigSpace {
         match self.file.write_at(&bytes, u64::from(offset)) {
             Ok(n) if n == N => Ok(()),
             Ok(_) => Err(self.gone_or("write", io::ErrorKind::WriteZero.into())),
-            Err(e) if denied(&e) => {
-                let what = format!("write {}", self.path.display());
-                if sysfs::locked_down(&self.sys) == Some(true) {
-                    return Err(Error::Lockdown { what });
-                }
-                Err(Error::Permission { what, fix: "open the device as root".to_owned() })
+            Err(e) => Err(self.unwritten(e)),
+        }
+    }
+
+    pub(super) fn unwritten(&self, e: io::Error) -> Error {
+        let what = format!("write {}", self.path.display());
+        match e.raw_os_error() {
+            // Only lockdown answers EPERM on an open file; where the kernel does not tell,
+            // believe it.
+            Some(libc::EPERM) if sysfs::locked_down(&self.sys) != Some(false) => {
+                Error::Lockdown { what }
             }
-            Err(e) => Err(self.gone_or("write", e)),
+            Some(libc::EPERM | libc::EACCES) => {
+                Error::Permission { what, fix: "open the device as root".to_owned() }
+            }
+            _ => self.gone_or("write", e),
         }
     }
 

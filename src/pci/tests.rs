@@ -287,6 +287,31 @@ fn lockdown_is_what_stands_in_brackets() {
 }
 
 #[test]
+fn what_keeps_config_space_from_being_written_is_named() {
+    let tree = Tree::new(&header(64));
+    let config = tree.config();
+    let unwritten = |errno| config.unwritten(std::io::Error::from_raw_os_error(errno));
+    let dir = tree.root.path().join("kernel/security");
+    fs::create_dir_all(&dir).unwrap();
+    // The file system that tells may not be mounted.
+    for text in [None, Some("none [integrity] confidentiality\n")] {
+        if let Some(text) = text {
+            fs::write(dir.join("lockdown"), text).unwrap();
+        }
+        let error = unwritten(libc::EPERM);
+        assert!(matches!(&error, Error::Lockdown { what } if what.contains("config")), "{error}");
+        assert!(error.to_string().contains("vfio-pci"), "{error}");
+        assert!(matches!(unwritten(libc::EACCES), Error::Permission { .. }));
+    }
+    fs::write(dir.join("lockdown"), "[none] integrity confidentiality\n").unwrap();
+    assert!(matches!(unwritten(libc::EPERM), Error::Permission { .. }));
+    for errno in [libc::ENODEV, libc::ENXIO, libc::EIO] {
+        assert!(matches!(unwritten(errno), Error::Gone { .. }), "{errno}");
+    }
+    assert!(matches!(unwritten(libc::ENOSPC), Error::Io { .. }));
+}
+
+#[test]
 fn an_absent_device_is_named() {
     let tree = Tree::new(&header(64));
     let missing = PciDevice::find(tree.root.path(), "04:00.0".parse().unwrap()).unwrap_err();

@@ -13,10 +13,12 @@ pub trait Host: Send + fmt::Debug {
     /// When the config space cannot be written, or the bit does not read back.
     fn set_bus_master(&self, on: bool) -> Result<()>;
 
-    /// Whether the device is still there and still ours: bound, and bus mastering as it was set.
+    /// Whether the device is still there and still ours: bound, bus mastering as it was set, and
+    /// the memory that it was given where it was.
     ///
     /// # Errors
-    /// [`Gone`](crate::Error::Gone) or [`BusMasterLost`](crate::Error::BusMasterLost).
+    /// [`Gone`](crate::Error::Gone), for good; [`BusMasterLost`](crate::Error::BusMasterLost)
+    /// until the port is stopped; [`PageMoved`](crate::Error::PageMoved), with DMA off already.
     fn check(&self) -> Result<()>;
 
     /// The line that carries the device's interrupt.

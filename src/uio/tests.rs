@@ -1,120 +1,17 @@
-//! Devices made of plain files: a directory for `/sys`, a FIFO for `/dev/uioN`, sparse files for
-//! registers and page map. What only a kernel can do (revoking, counting, masking) is not here.
+//! Against devices made of plain files; see [`fake`].
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
+use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;
+use crate::mem::Backing;
 use crate::mmio::Bar;
 
-const ADDR: &str = "0000:03:00.0";
-const BAR: u64 = 128 << 10;
+mod fake;
+mod lost;
 
-/// A device made of files.
-pub(crate) struct Fake {
-    root: tempfile::TempDir,
-    roots: Roots,
-}
-
-impl Fake {
-    /// An 82599 bound to `driver`, bus mastering on as a crashed owner leaves it.
-    pub(crate) fn new(driver: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let roots = Roots { sys: root.path().join("sys"), dev: root.path().join("dev") };
-        let fake = Self { root, roots };
-        fs::create_dir_all(fake.dir().join("uio/uio3")).unwrap();
-        fs::create_dir_all(&fake.roots.dev).unwrap();
-        fake.write("vendor", "0x8086\n");
-        fake.write("device", "0x10fb\n");
-        fake.write("numa_node", "1\n");
-        fake.bind(driver);
-        let mut config = vec![0u8; 256];
-        config[..4].copy_from_slice(&[0x86, 0x80, 0xfb, 0x10]);
-        config[4] = 0x07;
-        config[6] = 0x10;
-        config[0x34] = 0xa0;
-        config[0x3d] = 1;
-        config[0xa0..0xa2].copy_from_slice(&[0x10, 0]);
-        fs::write(fake.dir().join("config"), config).unwrap();
-        fake.write(
-            "resource",
-            &format!(
-                "0x00000000fe000000 {:#018x} 0x000000000014220c\n{}",
-                0xfe00_0000u64 + BAR - 1,
-                "0x0000000000000000 0x0000000000000000 0x0000000000000000\n".repeat(12)
-            ),
-        );
-        File::create(fake.dir().join("resource0")).unwrap().set_len(BAR).unwrap();
-        let path = CString::new(fake.node().as_os_str().as_bytes()).unwrap();
-        // SAFETY: makes a FIFO at a path that is a C string.
-        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
-        fake
-    }
-
-    fn dir(&self) -> PathBuf {
-        self.roots.sys.join("bus/pci/devices").join(ADDR)
-    }
-
-    fn node(&self) -> PathBuf {
-        self.roots.dev.join("uio3")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.dir().join(name), text).unwrap();
-    }
-
-    fn bind(&self, driver: &str) {
-        let _ = fs::remove_file(self.dir().join("driver"));
-        if !driver.is_empty() {
-            symlink(format!("../../elsewhere/{driver}"), self.dir().join("driver")).unwrap();
-        }
-    }
-
-    fn group(&self, kind: &str) {
-        let group = self.roots.sys.join("kernel/iommu_groups/7");
-        fs::create_dir_all(&group).unwrap();
-        fs::write(group.join("type"), kind).unwrap();
-        symlink("../../../kernel/iommu_groups/7", self.dir().join("iommu_group")).unwrap();
-    }
-
-    fn config(&self, offset: u64) -> u8 {
-        let mut byte = [0];
-        File::open(self.dir().join("config")).unwrap().read_exact_at(&mut byte, offset).unwrap();
-        byte[0]
-    }
-
-    fn set_config(&self, offset: u64, byte: u8) {
-        let file = OpenOptions::new().write(true).open(self.dir().join("config")).unwrap();
-        file.write_all_at(&[byte], offset).unwrap();
-    }
-
-    pub(crate) fn open(&self) -> Result<UioDevice> {
-        self.open_with(PhysicalMap::over(tempfile::tempfile().unwrap(), Backing::Heap))
-    }
-
-    fn open_with(&self, map: PhysicalMap) -> Result<UioDevice> {
-        UioDevice::open_in(&self.roots, ADDR.parse().unwrap(), |v, _| v == 0x8086, |_| Ok(map))
-    }
-
-    /// How many descriptors and mappings of this process lead to its files.
-    fn held(&self) -> usize {
-        let root = self.root.path();
-        let descriptors = fs::read_dir("/proc/self/fd").unwrap();
-        let open = descriptors
-            .filter_map(|e| fs::read_link(e.unwrap().path()).ok())
-            .filter(|to| to.starts_with(root))
-            .count();
-        let maps = fs::read_to_string("/proc/self/maps").unwrap();
-        open + maps.lines().filter(|l| l.contains(root.to_str().unwrap())).count()
-    }
-
-    /// Interrupts it: puts a counter value where the kernel would.
-    fn interrupt(&self, count: u32) {
-        let mut fifo = OpenOptions::new().write(true).read(true).open(self.node()).unwrap();
-        fifo.write_all(&count.to_ne_bytes()).unwrap();
-    }
-}
+pub(crate) use fake::Fake;
+use fake::{ADDR, BAR};
 
 #[test]
 fn an_opened_device_is_silent_mapped_and_held_high() {
@@ -172,6 +69,29 @@ fn a_second_owner_is_refused_until_the_last_handle_is_gone() {
 }
 
 #[test]
+fn an_owner_that_knows_nothing_of_the_lock_is_refused_too() {
+    let fake = Fake::new("uio_pci_generic");
+    let open_in = |pid: u32, fd: u32, to: &str| {
+        let fds = fake.roots.proc.join(pid.to_string()).join("fd");
+        fs::create_dir_all(&fds).unwrap();
+        symlink(to, fds.join(fd.to_string())).unwrap();
+    };
+    // Other nodes, ourselves, and what is no process.
+    open_in(70, 3, "/dev/uio33");
+    open_in(70, 4, "socket:[3]");
+    open_in(std::process::id(), 3, "/dev/uio3");
+    fs::create_dir_all(fake.roots.proc.join("self/fd")).unwrap();
+    symlink("/dev/uio3", fake.roots.proc.join("self/fd/3")).unwrap();
+    fake.open().unwrap();
+    fake.set_config(4, 0x07);
+    open_in(71, 9, "/dev/uio3");
+    let error = fake.open().unwrap_err();
+    assert!(matches!(&error, Error::Busy { addr } if addr.starts_with(ADDR)), "{error}");
+    assert!(error.to_string().contains("process 71"), "{error}");
+    assert_eq!(fake.config(4), 0x07, "and it is not disturbed");
+}
+
+#[test]
 fn what_stands_in_the_way_is_named_in_order() {
     let fake = Fake::new("");
     assert!(matches!(fake.open(), Err(Error::NotBound { driver: None, .. })));
@@ -221,18 +141,6 @@ fn missing_or_wrong_files_are_errors_that_name_them() {
 }
 
 #[test]
-fn a_device_that_answers_all_ones_is_gone() {
-    let fake = Fake::new("uio_pci_generic");
-    let device = fake.open().unwrap();
-    fs::write(fake.dir().join("config"), [0xff; 256]).unwrap();
-    assert!(matches!(device.check(), Err(Error::Gone { .. })));
-    assert!(matches!(device.set_bus_master(true), Err(Error::Gone { .. })));
-    drop(device);
-    assert_eq!(fake.config(4), 0xff, "nothing is written to it");
-    assert!(matches!(fake.open(), Err(Error::Gone { .. })));
-}
-
-#[test]
 fn memory_decoding_must_be_on() {
     let fake = Fake::new("uio_pci_generic");
     fake.set_config(4, 0);
@@ -248,34 +156,6 @@ fn dma_that_will_not_end_keeps_the_device_closed() {
     // With bus mastering off there is nothing to wait for.
     fake.set_config(4, 0x03);
     fake.open().unwrap();
-}
-
-#[test]
-fn lost_bus_mastering_is_noticed_only_while_it_should_be_on() {
-    let fake = Fake::new("uio_pci_generic");
-    let device = fake.open().unwrap();
-    device.check().unwrap();
-    device.set_bus_master(true).unwrap();
-    assert_eq!(fake.config(4), 0x07);
-    device.check().unwrap();
-    fake.set_config(4, 0x03);
-    assert!(matches!(device.check(), Err(Error::BusMasterLost { addr }) if addr == ADDR));
-    device.set_bus_master(false).unwrap();
-    device.check().unwrap();
-}
-
-#[test]
-fn unbinding_and_removal_are_noticed() {
-    let fake = Fake::new("uio_pci_generic");
-    let device = fake.open().unwrap();
-    fake.bind("ixgbe");
-    assert!(matches!(device.check(), Err(Error::Gone { how, .. }) if how.contains("unbound")));
-    fake.bind("uio_pci_generic");
-    device.check().unwrap();
-    fs::rename(fake.dir().join("uio/uio3"), fake.dir().join("uio/uio4")).unwrap();
-    assert!(matches!(device.check(), Err(Error::Gone { .. })));
-    fs::remove_dir_all(fake.dir()).unwrap();
-    assert!(matches!(device.check(), Err(Error::Gone { how, .. }) if how.contains("removed")));
 }
 
 #[test]
@@ -363,6 +243,35 @@ fn dma_is_off_and_the_device_reset_before_the_node_is_opened() {
 }
 
 #[test]
+fn memory_of_dead_owners_goes_only_when_the_device_is_open_and_silent() {
+    type Spoil = fn(&Fake);
+    let cases: [(&str, Spoil); 4] = [
+        ("its addresses are translated", |f| f.group("DMA\n")),
+        ("still under way", |f| f.set_config(0xaa, 0x20)),
+        ("the registers cannot be mapped", |f| f.set_config(4, 0x04)),
+        ("the node cannot be opened", |f| fs::remove_file(f.node()).unwrap()),
+    ];
+    for driver in ["uio_pci_generic", "igb_uio"] {
+        let dir = tempfile::tempdir().unwrap();
+        let stale = dir.path().join("barewire-1-1-1");
+        fs::write(&stale, "").unwrap();
+        let map = || {
+            let rings = Backing::HugetlbFile { dir: dir.path().to_owned() };
+            PhysicalMap::over(tempfile::tempfile().unwrap(), rings)
+        };
+        for (why, spoil) in cases {
+            let fake = Fake::new(driver);
+            spoil(&fake);
+            assert!(fake.open_with(map()).is_err(), "{driver}: {why}");
+            assert!(stale.exists(), "{driver}: {why}");
+        }
+        let device = Fake::new(driver).open_with(map()).unwrap();
+        assert!(!stale.exists(), "{driver}");
+        drop(device);
+    }
+}
+
+#[test]
 fn devices_without_a_working_pin_poll() {
     let fake = Fake::new("uio_pci_generic");
     fake.set_config(0x3d, 0);
@@ -381,83 +290,6 @@ fn devices_without_a_working_pin_poll() {
     assert_eq!(fake.open().unwrap().wait(Duration::ZERO).unwrap(), None);
 }
 
-/// A terminal whose other side hangs up: its node then fails as that of an unbound device does,
-/// POLLERR or POLLHUP and EIO.
-struct Terminal {
-    master: OwnedFd,
-    path: PathBuf,
-}
-
-impl Terminal {
-    /// Nothing where there are no terminals.
-    fn new() -> Option<Self> {
-        // SAFETY: opens a new descriptor.
-        let fd = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
-        if fd < 0 {
-            return None;
-        }
-        // SAFETY: the descriptor is new and nobody else knows it.
-        let master = unsafe { OwnedFd::from_raw_fd(fd) };
-        let mut name = [0 as libc::c_char; 64];
-        // SAFETY: works on an open descriptor.
-        let unlocked = unsafe { libc::unlockpt(fd) } == 0;
-        // SAFETY: the buffer is ours and its length is given.
-        let named = unsafe { libc::ptsname_r(fd, name.as_mut_ptr(), name.len()) } == 0;
-        // SAFETY: the call above ended the name with a zero.
-        let path = unsafe { std::ffi::CStr::from_ptr(name.as_ptr()) }.to_str().ok()?.into();
-        (unlocked && named).then_some(Self { master, path })
-    }
-}
-
-#[test]
-fn a_node_that_dies_means_the_device_was_unbound() {
-    let Some(terminal) = Terminal::new() else { return };
-    let fake = Fake::new("uio_pci_generic");
-    fs::remove_file(fake.node()).unwrap();
-    symlink(&terminal.path, fake.node()).unwrap();
-    let device = fake.open().unwrap();
-    device.set_bus_master(true).unwrap();
-    device.check().unwrap();
-    assert_eq!(device.wait(Duration::ZERO).unwrap(), None);
-
-    drop(terminal.master);
-    // Sysfs looks as before, as when it was bound again and got the same number.
-    assert!(matches!(device.wait(Duration::MAX), Err(Error::Gone { .. })));
-    assert!(matches!(device.check(), Err(Error::Gone { .. })));
-    assert!(matches!(device.set_bus_master(false), Err(Error::Gone { .. })));
-    drop(device);
-    assert_eq!(fake.config(4), 0x07, "not ours to change any more");
-}
-
-#[test]
-fn a_node_without_an_interrupt_line_is_never_waited_on() {
-    for driver in ["uio_pci_generic", "igb_uio"] {
-        let Some(terminal) = Terminal::new() else { return };
-        let fake = Fake::new(driver);
-        fs::remove_file(fake.node()).unwrap();
-        symlink(&terminal.path, fake.node()).unwrap();
-        let mut device = fake.open().unwrap();
-        // Such a node is in error from the start.
-        Arc::get_mut(&mut device.inner).unwrap().has_line = false;
-        drop(terminal.master);
-        assert!(matches!(device.wait(Duration::MAX), Err(Error::NoInterrupt { .. })));
-        device.set_bus_master(true).unwrap();
-        device.check().unwrap();
-    }
-}
-
-#[test]
-fn a_device_that_a_kernel_driver_took_over_is_left_alone() {
-    let fake = Fake::new("uio_pci_generic");
-    let device = fake.open().unwrap();
-    device.set_bus_master(true).unwrap();
-    fake.bind("ixgbe");
-    assert!(matches!(device.set_bus_master(false), Err(Error::Gone { .. })));
-    assert!(matches!(device.wait(Duration::ZERO), Ok(None)));
-    drop(device);
-    assert_eq!(fake.config(4), 0x07, "the kernel's driver needs its bus mastering");
-}
-
 #[test]
 fn another_devices_node_is_never_opened() {
     let fake = Fake::new("uio_pci_generic");
@@ -472,42 +304,11 @@ fn another_devices_node_is_never_opened() {
 }
 
 #[test]
-fn a_moved_page_stops_dma() {
-    use crate::mem::{CHUNK, DmaTarget, Geometry, SlotMem};
-
-    let memory = SlotMem::new(Geometry::new(128, 2048).unwrap(), 1, &Backing::Heap, None).unwrap();
-    let vaddr = memory.mapping().as_ptr().addr();
-    // SAFETY: the call has no preconditions.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-    let pagemap = tempfile::tempfile().unwrap();
-    let place = |frame: u64| {
-        let entries: Vec<u8> = (0..(CHUNK / page) as u64)
-            .flat_map(|i| (1 << 63 | (frame + i)).to_ne_bytes())
-            .collect();
-        pagemap.write_all_at(&entries, (vaddr / page * 8) as u64).unwrap();
-    };
-    let fake = Fake::new("uio_pci_generic");
-    let map = PhysicalMap::over(pagemap.try_clone().unwrap(), Backing::Heap);
-    let device = fake.open_with(map).unwrap();
-    place(512);
-    device.dma().map(DmaTarget::Slots(memory.clone())).unwrap();
-    device.set_bus_master(true).unwrap();
-    device.check().unwrap();
-
-    place(1024);
-    for _ in 0..2 {
-        let moved = device.check();
-        assert!(matches!(moved, Err(Error::PageMoved { vaddr: v }) if v == vaddr as u64));
-        assert_eq!(fake.config(4), 0x03);
-    }
-}
-
-#[test]
 fn what_keeps_the_registers_from_being_mapped_is_named() {
     let fake = Fake::new("uio_pci_generic");
     let device = PciDevice::find(&fake.roots.sys, ADDR.parse().unwrap()).unwrap();
     let path = fake.dir().join("resource0");
-    let unmapped = |errno| unmapped(&device, &path, io::Error::from_raw_os_error(errno));
+    let unmapped = |errno| take::unmapped(&device, &path, io::Error::from_raw_os_error(errno));
     let lockdown = |text: Option<&str>| {
         let dir = fake.roots.sys.join("kernel/security");
         fs::create_dir_all(&dir).unwrap();

@@ -342,6 +342,18 @@ fn a_signal_ends_every_tool_in_order() {
 }
 
 #[test]
+fn a_signal_also_ends_the_wait_for_link() {
+    // Nobody holds the other end of the cable.
+    let args = ["sim:82599?wire=cable:lonely", "-w", "/dev/null", "--link-wait", "600", "--json"];
+    let child = start("capture", &args);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    signal(&child, "TERM");
+    let (status, out, said) = end(child);
+    assert!(status.success(), "{status} {said}");
+    assert_eq!(last_line(&out)["final"], true, "stopped in order");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     for args in [&["--json-lines", "--secs", "600"][..], &["--secs", "0.1"]] {
         let mut child = start("pktgen", args);

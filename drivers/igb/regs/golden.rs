@@ -2,11 +2,12 @@
 
 use super::later::LATER;
 use super::*;
+use crate::drivers::intel::tests::golden::{Line, Mask, Table};
 use crate::mmio::Register;
 
 /// Name, offset of the first element, offset of the last, elements. Written from the public Linux,
 /// DPDK and QEMU headers, formula by formula, without looking at the table.
-const GOLDEN: &[(&str, u32, u32, u32)] = &[
+const GOLDEN: &[Line] = &[
     // General.
     ("CTRL", 0x00000, 0x00000, 1),
     ("CTRL_ALIAS", 0x00004, 0x00004, 1),
@@ -238,7 +239,7 @@ const GOLDEN: &[(&str, u32, u32, u32)] = &[
 ];
 
 /// The same for what later chips add.
-const GOLDEN_LATER: &[(&str, u32, u32, u32)] = &[
+const GOLDEN_LATER: &[Line] = &[
     ("MDICNFG", 0x00e04, 0x00e04, 1),
     ("PHPM", 0x00e14, 0x00e14, 1),
     ("EEMNGCTL_I21X", 0x12030, 0x12030, 1),
@@ -250,7 +251,7 @@ const GOLDEN_LATER: &[(&str, u32, u32, u32)] = &[
 ];
 
 /// Register, field, mask; from the same headers.
-const GOLDEN_MASKS: &[(&str, &str, u32)] = &[
+const GOLDEN_MASKS: &[Mask] = &[
     ("CTRL", "FD", 0x0000_0001),
     ("CTRL", "GIO_DIS", 0x0000_0004),
     ("CTRL", "LRST", 0x0000_0008),
@@ -425,72 +426,26 @@ const GOLDEN_MASKS: &[(&str, &str, u32)] = &[
     ("DVMOLR", "STRCRC", 0x8000_0000),
 ];
 
-fn all() -> impl Iterator<Item = &'static RegMeta> {
-    table().chain(LATER)
-}
-
-fn find(name: &str) -> &'static RegMeta {
-    all().find(|r| r.name == name).unwrap_or_else(|| panic!("{name} is not in the table"))
+fn all() -> Table {
+    Table(table().chain(LATER).collect())
 }
 
 #[test]
 fn offsets_agree_with_a_second_transcription() {
-    for (name, first, last, count) in GOLDEN.iter().chain(GOLDEN_LATER) {
-        let r = find(name);
-        assert_eq!(r.offset_of(0), *first, "{name}: first");
-        assert_eq!(r.count, *count, "{name}: elements");
-        assert_eq!(r.offset_of(count - 1), *last, "{name}: last");
-    }
-    for r in all() {
-        let golden = GOLDEN.iter().chain(GOLDEN_LATER);
-        assert_eq!(golden.filter(|g| g.0 == r.name).count(), 1, "{}'s golden lines", r.name);
-    }
-    assert_eq!(GOLDEN.len(), table().count(), "a register is listed twice");
+    Table(table().collect()).offsets_agree(GOLDEN);
+    Table(LATER.iter().collect()).offsets_agree(GOLDEN_LATER);
 }
 
 #[test]
 fn masks_agree_with_a_second_transcription() {
-    for (register, field, mask) in GOLDEN_MASKS {
-        let f = find(register).fields.iter().find(|f| f.name == *field);
-        let f = f.unwrap_or_else(|| panic!("{register}.{field} is missing"));
-        assert_eq!(f.mask(), *mask, "{register}.{field}");
-    }
+    all().masks_agree(GOLDEN_MASKS);
 }
 
 #[test]
-fn no_two_registers_share_an_offset() {
-    let mut owner = std::collections::HashMap::new();
-    for r in all() {
-        for i in 0..r.count {
-            let at = r.offset_of(i);
-            assert!(at.is_multiple_of(4) && at < BAR_LEN, "{}[{i}] at {at:#x}", r.name);
-            if let Some(other) = owner.insert(at, r.name) {
-                panic!("{}[{i}] and {other} are both at {at:#x}", r.name);
-            }
-        }
-    }
-}
-
-#[test]
-fn fields_fit_and_do_not_overlap() {
-    for r in all() {
-        let mut seen = 0;
-        for f in r.fields {
-            assert!(f.lo <= f.hi && f.hi < 32, "{}.{}", r.name, f.name);
-            assert_eq!(seen & f.mask(), 0, "{}.{} overlaps another field", r.name, f.name);
-            seen |= f.mask();
-        }
-    }
-}
-
-#[test]
-fn aliases_name_two_arrays_of_which_the_first_is_no_longer() {
-    for (alias, real) in ALIASES {
-        let (a, r) = (find(alias), find(real));
-        assert!(a.count <= r.count && a.access == r.access && a.reset == r.reset, "{alias}");
-    }
-    let named = table().filter(|r| r.name.ends_with("_ALIAS")).count();
-    assert_eq!(named, ALIASES.len());
+fn the_table_does_not_contradict_itself() {
+    all().no_two_share_an_offset(BAR_LEN);
+    all().fields_fit();
+    all().aliases_fit(ALIASES);
 }
 
 #[test]
@@ -504,9 +459,9 @@ fn every_queue_of_the_largest_chip_has_its_registers() {
 #[test]
 fn the_dump_reads_nothing_that_a_read_changes() {
     for name in ["ICR", "EICR", "ICR_ALIAS", "SWSM", "RQDPC", "GPRC", "EICS", "IMC", "UTA"] {
-        assert!(!safe_to_read(find(name)), "{name}");
+        assert!(!safe_to_read(all().find(name)), "{name}");
     }
     for name in ["CTRL", "STATUS", "PCS_LSTS", "RDH", "TDT", "IMS", "PVFGPRC"] {
-        assert!(safe_to_read(find(name)), "{name}");
+        assert!(safe_to_read(all().find(name)), "{name}");
     }
 }

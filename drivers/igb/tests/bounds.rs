@@ -2,57 +2,44 @@
 
 use super::*;
 
-/// The longest that all waits of an opening may take together, on the device's clock.
-const PATIENCE: Duration = Duration::from_secs(2);
+#[test]
+fn buffers_come_back_after_stop_whichever_goes_first() {
+    lives::buffers_come_back_whichever_goes_first::<E82576>();
+}
+
+#[test]
+fn memory_stays_reserved_when_dma_may_still_run() {
+    lives::memory_stays_reserved_when_dma_may_still_run::<E82576>();
+}
+
+#[test]
+fn a_device_that_vanishes_at_any_access_is_reported_as_gone() {
+    lives::vanishing_is_reported::<E82576>(53, 10);
+}
+
+#[test]
+fn a_device_that_is_mute_after_its_reset_is_given_time() {
+    lives::a_mute_device_is_given_time::<E82576>();
+}
 
 #[test]
 fn an_opening_that_gets_no_answer_names_the_register() {
-    let never = |offset, bits| (offset, bits, 0);
-    let always = |offset, bits| (offset, bits, bits);
-    for (register, reads) in [
-        ("CTRL", always(CTRL::META.offset, CTRL::RST.mask())),
-        ("EERD", never(EERD::META.offset, EERD::DONE.mask())),
-        ("SWSM", never(SWSM::META.offset, SWSM::SWESMBI.mask())),
-        ("SW_FW_SYNC", always(SW_FW_SYNC::META.offset, SW_FW_SYNC::FW_EEP.mask())),
-    ] {
-        let bar = Fake::new();
-        bar.trouble(|t| t.reads = Some(reads));
-        match open(&bar) {
-            Err(Error::Timeout { register: r, waited, .. }) => {
-                assert_eq!(r, register);
-                assert!(waited > Duration::ZERO && waited < PATIENCE, "{r}: {waited:?}");
-            }
-            other => panic!("{register}: {other:?}"),
-        }
-        assert!(bar.now() < PATIENCE, "{register}: {:?}", bar.now());
-        assert!(!bar.state().bus_master, "{register}: it may do DMA");
-        // Nothing of it lasts.
-        bar.trouble(|t| t.reads = None);
-        drop(open(&bar).unwrap());
-    }
+    let (rst, eep) = (CTRL::RST.mask(), SW_FW_SYNC::FW_EEP.mask());
+    lives::openings_end::<E82576>(&[
+        ("CTRL", CTRL::META.offset, rst, rst),
+        ("EERD", EERD::META.offset, EERD::DONE.mask(), 0),
+        ("SWSM", SWSM::META.offset, SWSM::SWESMBI.mask(), 0),
+        ("SW_FW_SYNC", SW_FW_SYNC::META.offset, eep, eep),
+    ]);
 }
 
 #[test]
 fn a_start_that_gets_no_answer_names_the_register_and_gives_everything_back() {
-    for (register, offset, bits) in [
-        ("MDIC", MDIC::META.offset, MDIC::READY.mask()),
-        ("RXDCTL", RXDCTL::META.offset_of(1), RXDCTL::ENABLE.mask()),
-        ("TXDCTL", TXDCTL::META.offset_of(2), TXDCTL::ENABLE.mask()),
-    ] {
-        let bar = Fake::new();
-        let pool = pool();
-        let mut nic = open(&bar).unwrap();
-        bar.trouble(|t| t.reads = Some((offset, bits, 0)));
-        match nic.start(&config(), &pool) {
-            Err(Error::Timeout { register: r, .. }) => assert_eq!(r, register),
-            other => panic!("{register}: {other:?}"),
-        }
-        assert!(!bar.state().bus_master);
-        assert_eq!(free(&pool), pool.capacity() as usize);
-        assert_eq!(bar.peek::<SW_FW_SYNC>(0).raw(), 0, "{register}: a semaphore was kept");
-        bar.trouble(|t| t.reads = None);
-        drop(nic.start(&config(), &pool).unwrap());
-    }
+    lives::starts_end::<E82576>(&[
+        ("MDIC", MDIC::META.offset, MDIC::READY.mask(), 0),
+        ("RXDCTL", RXDCTL::META.offset_of(1), RXDCTL::ENABLE.mask(), 0),
+        ("TXDCTL", TXDCTL::META.offset_of(2), TXDCTL::ENABLE.mask(), 0),
+    ]);
 }
 
 /// QEMU's 82576 says neither of the first two; see `reset`.
@@ -67,7 +54,7 @@ fn what_some_boards_never_say_is_waited_for_and_passed_over() {
         bar.trouble(|t| t.reads = Some((offset, bits, 0)));
         let mut nic = open_as(&bar, device).unwrap();
         drop(nic.start(&config(), &pool()).unwrap());
-        assert!(bar.now() < PATIENCE, "{offset:#x}: {:?}", bar.now());
+        assert!(bar.now() < <E82576 as lives::Family>::PATIENCE, "{offset:#x}: {:?}", bar.now());
     }
 }
 
@@ -95,45 +82,6 @@ fn semaphores_of_the_dead_are_taken() {
         Err(Error::Timeout { register: "SW_FW_SYNC", .. }) => {}
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn a_device_that_vanishes_at_any_access_is_reported_as_gone() {
-    // How many accesses a whole life takes.
-    let bar = Fake::new();
-    let life = |bar: &Fake, pool: &Mempool| -> Result<()> {
-        let mut nic = open(bar)?;
-        let queues = nic.start(&config(), pool)?;
-        nic.set_promiscuous(false)?;
-        nic.stats()?;
-        nic.link()?;
-        drop(queues);
-        nic.stop()
-    };
-    let pool = pool();
-    life(&bar, &pool).unwrap();
-    let total = bar.state().accesses;
-    for n in (0..total).step_by(53) {
-        let bar = Fake::new();
-        bar.trouble(|t| t.gone_after = Some(n));
-        match life(&bar, &pool) {
-            Err(Error::Gone { .. }) => {}
-            // The very end of a stop has nothing left to notice it with.
-            Ok(()) if n + 10 > total => {}
-            other => panic!("gone after {n} of {total}: {other:?}"),
-        }
-        assert!(bar.now() < PATIENCE, "gone after {n}: {:?}", bar.now());
-    }
-    assert_eq!(free(&pool), pool.capacity() as usize);
-}
-
-#[test]
-fn a_device_that_is_mute_after_its_reset_is_given_time() {
-    let bar = Fake::new();
-    bar.trouble(|t| t.mute_after_reset = Duration::from_millis(20));
-    drop(open(&bar).unwrap());
-    bar.trouble(|t| t.mute_after_reset = Duration::from_secs(2));
-    assert!(matches!(open(&bar), Err(Error::Gone { .. })));
 }
 
 #[test]

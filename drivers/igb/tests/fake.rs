@@ -100,6 +100,12 @@ impl Model for Chip82576 {
         false
     }
 
+    /// A semaphore.
+    fn held(&self, words: &mut Words) -> bool {
+        let (swsm, sync): (SWSM, SW_FW_SYNC) = (words.get(), words.get());
+        swsm.has(SWSM::SMBI) || swsm.has(SWSM::SWESMBI) || sync.raw() & 0xffff != 0
+    }
+
     /// Reading SMBI takes it.
     fn was_read(&mut self, words: &mut Words, offset: u32) {
         if offset == at::<SWSM>() {

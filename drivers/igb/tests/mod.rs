@@ -7,17 +7,31 @@ mod bounds;
 mod chips;
 mod fake;
 
-use fake::Fake;
+use fake::{Chip82576, Fake};
 
 use super::regs::*;
 use super::{Igb, ids};
 use crate::drivers::intel::tests::fake::{
     Event, FakeHost, FarMap, MAC, ascending, bus, free, pool, sets, when,
 };
+use crate::drivers::intel::tests::lives::{self, config};
 use crate::error::{Error, Result};
 use crate::mmio::{Access, Bar, Register};
-use crate::pool::Mempool;
 use crate::port::{Control, FlowControl, MacAddr, PortConfig, Queues};
+
+/// For the tests that both families have.
+struct E82576;
+
+impl lives::Family for E82576 {
+    type Model = Chip82576;
+    type Chip = ids::Chip;
+    const STATUS: u32 = STATUS::META.offset;
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn open(bar: &Fake) -> Result<Igb<Fake>> {
+        open(bar)
+    }
+}
 
 fn open(bar: &Fake) -> Result<Igb<Fake>> {
     open_as(bar, 0x10C9)
@@ -28,15 +42,8 @@ fn open_as(bar: &Fake, device: u16) -> Result<Igb<Fake>> {
     Igb::open(bar.clone(), host, Arc::new(FarMap::default()), ids::VENDOR, device)
 }
 
-fn config() -> PortConfig {
-    PortConfig { rx_queues: 2, tx_queues: 3, rxd: 64, txd: 128, ..PortConfig::default() }
-}
-
 fn started(bar: &Fake) -> (Igb<Fake>, Queues) {
-    let mut nic = open(bar).unwrap();
-    bar.state().log.clear();
-    let queues = nic.start(&config(), &pool()).unwrap();
-    (nic, queues)
+    lives::started::<E82576>(bar)
 }
 
 /// What the PHY is told: abilities to 100 Mb/s, 1000 Mb/s full duplex, negotiate.
@@ -254,21 +261,6 @@ fn stopping_halts_then_takes_the_bus_away_then_resets() {
     assert!(!bar.peek::<CTRL_EXT>(0).has(CTRL_EXT::DRV_LOAD));
     drop(queues);
     drop(nic.start(&config(), &pool).unwrap());
-}
-
-#[test]
-fn memory_stays_reserved_when_dma_may_still_run() {
-    let bar = Fake::new();
-    let pool = pool();
-    let mut nic = open(&bar).unwrap();
-    let queues = nic.start(&config(), &pool).unwrap();
-    bar.trouble(|t| {
-        t.bus_master_stuck = true;
-        t.stuck = Some((STATUS::META.offset, 0));
-    });
-    assert!(matches!(nic.stop(), Err(Error::Timeout { register: "STATUS", .. })));
-    drop(queues);
-    assert_eq!(free(&pool), pool.capacity() as usize - 2 * 63);
 }
 
 #[test]

@@ -46,6 +46,10 @@ pub(crate) trait Model: Debug + Default + Send + 'static {
     fn written(&mut self, words: &mut Words, trouble: &Trouble, offset: u32, value: u32) -> bool;
     /// After a read.
     fn was_read(&mut self, _words: &mut Words, _offset: u32) {}
+    /// Whether a driver still holds what it must give back whenever it returns.
+    fn held(&self, _words: &mut Words) -> bool {
+        false
+    }
 }
 
 /// Bytes of registers, of both families.
@@ -136,6 +140,13 @@ impl<M: Model> Fake<M> {
 
     pub(crate) fn model(&self, change: impl FnOnce(&mut M)) {
         change(&mut self.state().model);
+    }
+
+    /// See [`Model::held`].
+    pub(crate) fn held(&self) -> bool {
+        let mut guard = self.state();
+        let s = &mut *guard;
+        s.model.held(&mut s.words)
     }
 
     pub(crate) fn log(&self) -> Vec<Event> {

@@ -1,11 +1,12 @@
 //! The table against a second, separately written transcription, and against itself.
 
 use super::*;
+use crate::drivers::intel::tests::golden::{Line, Mask, Table};
 use crate::mmio::Register;
 
 /// Name, offset of the first element, offset of the last, elements. Written from the public Linux
 /// and DPDK headers, formula by formula, without looking at the table.
-const GOLDEN: &[(&str, u32, u32, u32)] = &[
+const GOLDEN: &[Line] = &[
     // General.
     ("CTRL", 0x00000, 0x00000, 1),
     ("STATUS", 0x00008, 0x00008, 1),
@@ -271,7 +272,7 @@ const GOLDEN: &[(&str, u32, u32, u32)] = &[
 
 /// Single bits and fields from the same headers' mask definitions: the register, the field's
 /// mask in place.
-const GOLDEN_MASKS: &[(&str, &str, u32)] = &[
+const GOLDEN_MASKS: &[Mask] = &[
     ("CTRL", "GIO_DIS", 0x0000_0004),
     ("CTRL", "LRST", 0x0000_0008),
     ("CTRL", "RST", 0x0400_0000),
@@ -368,65 +369,26 @@ const GOLDEN_MASKS: &[(&str, &str, u32)] = &[
     ("MSCA", "PHYADD", 0x03e0_0000),
 ];
 
-fn find(name: &str) -> &'static RegMeta {
-    table().find(|r| r.name == name).unwrap_or_else(|| panic!("{name} is not in the table"))
+fn all() -> Table {
+    Table(table().collect())
 }
 
 #[test]
 fn offsets_agree_with_a_second_transcription() {
-    for (name, first, last, count) in GOLDEN {
-        let r = find(name);
-        assert_eq!(r.offset_of(0), *first, "{name}: first");
-        assert_eq!(r.count, *count, "{name}: elements");
-        assert_eq!(r.offset_of(count - 1), *last, "{name}: last");
-    }
-    for r in table() {
-        assert!(GOLDEN.iter().any(|g| g.0 == r.name), "{} has no golden line", r.name);
-    }
-    assert_eq!(GOLDEN.len(), table().count(), "a register is listed twice");
+    all().offsets_agree(GOLDEN);
 }
 
 #[test]
 fn masks_agree_with_a_second_transcription() {
-    for (register, field, mask) in GOLDEN_MASKS {
-        let f = find(register).fields.iter().find(|f| f.name == *field);
-        let f = f.unwrap_or_else(|| panic!("{register}.{field} is missing"));
-        assert_eq!(f.mask(), *mask, "{register}.{field}");
-    }
+    all().masks_agree(GOLDEN_MASKS);
 }
 
 #[test]
-fn no_two_registers_share_an_offset() {
-    let mut owner = std::collections::HashMap::new();
-    for r in table() {
-        for i in 0..r.count {
-            let at = r.offset_of(i);
-            assert!(at.is_multiple_of(4) && at < BAR_LEN, "{}[{i}] at {at:#x}", r.name);
-            if let Some(other) = owner.insert(at, r.name) {
-                panic!("{}[{i}] and {other} are both at {at:#x}", r.name);
-            }
-        }
-    }
-}
-
-#[test]
-fn fields_fit_and_do_not_overlap() {
-    for r in table().chain(x550::X550) {
-        let mut seen = 0;
-        for f in r.fields {
-            assert!(f.lo <= f.hi && f.hi < 32, "{}.{}", r.name, f.name);
-            assert_eq!(seen & f.mask(), 0, "{}.{} overlaps another field", r.name, f.name);
-            seen |= f.mask();
-        }
-    }
-}
-
-#[test]
-fn aliases_name_two_arrays_of_which_the_first_is_no_longer() {
-    for (alias, real) in ALIASES {
-        let (a, r) = (find(alias), find(real));
-        assert!(a.count <= r.count && a.access == r.access && a.reset == r.reset, "{alias}");
-    }
+fn the_table_does_not_contradict_itself() {
+    all().no_two_share_an_offset(BAR_LEN);
+    all().fields_fit();
+    all().aliases_fit(ALIASES);
+    Table(x550::X550.iter().collect()).fields_fit();
 }
 
 #[test]
@@ -442,9 +404,9 @@ fn receive_queues_past_63_are_found_in_the_second_block() {
 #[test]
 fn the_dump_reads_nothing_that_a_read_changes() {
     for name in ["EICR", "SWSM", "QPRC", "GPRC", "EICS", "EIMC"] {
-        assert!(!safe_to_read(find(name)), "{name}");
+        assert!(!safe_to_read(all().find(name)), "{name}");
     }
     for name in ["CTRL", "STATUS", "LINKS", "RDH", "TDT", "EIMS", "MNGPRC"] {
-        assert!(safe_to_read(find(name)), "{name}");
+        assert!(safe_to_read(all().find(name)), "{name}");
     }
 }

@@ -3,6 +3,47 @@
 use super::*;
 
 #[test]
+fn buffers_come_back_after_stop_whichever_goes_first() {
+    lives::buffers_come_back_whichever_goes_first::<X520>();
+}
+
+#[test]
+fn memory_stays_reserved_when_dma_may_still_run() {
+    lives::memory_stays_reserved_when_dma_may_still_run::<X520>();
+}
+
+#[test]
+fn a_device_that_vanishes_at_any_access_is_reported_as_gone() {
+    lives::vanishing_is_reported::<X520>(211, 200);
+}
+
+#[test]
+fn a_device_that_is_mute_after_its_reset_is_given_time() {
+    lives::a_mute_device_is_given_time::<X520>();
+}
+
+#[test]
+fn an_opening_that_gets_no_answer_names_the_register() {
+    let rst = CTRL::RST.mask();
+    lives::openings_end::<X520>(&[
+        ("CTRL", CTRL::META.offset, rst, rst),
+        ("EEC", EEC::META.offset, EEC::AUTO_RD.mask(), 0),
+        ("RDRXCTL", RDRXCTL::META.offset, RDRXCTL::DMAIDONE.mask(), 0),
+        ("EERD", EERD::META.offset, EERD::DONE.mask(), 0),
+    ]);
+}
+
+#[test]
+fn a_start_that_gets_no_answer_names_the_register_and_gives_everything_back() {
+    lives::starts_end::<X520>(&[
+        ("EEC", EEC::META.offset, EEC::AUTO_RD.mask(), 0),
+        ("RDRXCTL", RDRXCTL::META.offset, RDRXCTL::DMAIDONE.mask(), 0),
+        ("RXDCTL", RXDCTL::META.offset_of(1), RXDCTL::ENABLE.mask(), 0),
+        ("TXDCTL", TXDCTL::META.offset_of(2), TXDCTL::ENABLE.mask(), 0),
+    ]);
+}
+
+#[test]
 fn dropping_a_running_port_silences_it() {
     let bar = Fake::new();
     let pool = pool();
@@ -34,57 +75,6 @@ fn dropping_a_running_port_silences_it() {
     assert_eq!(free(&pool), pool.capacity() as usize);
 }
 
-/// The longest that all waits of an opening may take together, on the device's clock.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-#[test]
-fn an_opening_that_gets_no_answer_names_the_register() {
-    let never = |offset, bits| (offset, bits, 0);
-    let always = |offset, bits| (offset, bits, bits);
-    for (register, reads) in [
-        ("CTRL", always(CTRL::META.offset, CTRL::RST.mask())),
-        ("EEC", never(EEC::META.offset, EEC::AUTO_RD.mask())),
-        ("RDRXCTL", never(RDRXCTL::META.offset, RDRXCTL::DMAIDONE.mask())),
-        ("EERD", never(EERD::META.offset, EERD::DONE.mask())),
-    ] {
-        let bar = Fake::new();
-        bar.trouble(|t| t.reads = Some(reads));
-        match open(&bar) {
-            Err(Error::Timeout { register: r, waited, .. }) => {
-                assert_eq!(r, register);
-                assert!(waited > Duration::ZERO && waited < PATIENCE, "{r}: {waited:?}");
-            }
-            other => panic!("{register}: {other:?}"),
-        }
-        assert!(bar.now() < PATIENCE, "{register}: {:?}", bar.now());
-        assert!(!bar.state().bus_master, "{register}: it may do DMA");
-        // Nothing of it lasts.
-        bar.trouble(|t| t.reads = None);
-        drop(open(&bar).unwrap());
-    }
-}
-
-#[test]
-fn a_start_that_gets_no_answer_names_the_register_and_gives_everything_back() {
-    for (register, offset, bits) in [
-        ("EEC", EEC::META.offset, EEC::AUTO_RD.mask()),
-        ("RDRXCTL", RDRXCTL::META.offset, RDRXCTL::DMAIDONE.mask()),
-    ] {
-        let bar = Fake::new();
-        let pool = pool();
-        let mut nic = open(&bar).unwrap();
-        bar.trouble(|t| t.reads = Some((offset, bits, 0)));
-        match nic.start(&config(), &pool) {
-            Err(Error::Timeout { register: r, .. }) => assert_eq!(r, register),
-            other => panic!("{register}: {other:?}"),
-        }
-        assert!(!bar.state().bus_master);
-        assert_eq!(free(&pool), pool.capacity() as usize);
-        bar.trouble(|t| t.reads = None);
-        drop(nic.start(&config(), &pool).unwrap());
-    }
-}
-
 /// Neither is a reason to give up: see `hold_receive` and step 5 of `reset`.
 #[test]
 fn a_receive_path_that_reports_no_drain_and_absent_firmware_are_waited_for_and_passed_over() {
@@ -95,7 +85,7 @@ fn a_receive_path_that_reports_no_drain_and_absent_firmware_are_waited_for_and_p
         let bar = Fake::new();
         bar.trouble(|t| t.reads = Some((offset, bits, 0)));
         let (mut nic, _queues) = started(&bar);
-        assert!(bar.now() < PATIENCE, "{offset:#x}: {:?}", bar.now());
+        assert!(bar.now() < <X520 as lives::Family>::PATIENCE, "{offset:#x}: {:?}", bar.now());
         let log = bar.log();
         // The receive path is not left held.
         assert!(bar.peek::<RXCTRL>(0).has(RXCTRL::RXEN));

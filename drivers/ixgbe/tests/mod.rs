@@ -6,17 +6,31 @@ use std::time::Duration;
 mod bounds;
 mod fake;
 
-use fake::Fake;
+use fake::{Chip82599, Fake};
 
 use super::regs::*;
 use super::{Ixgbe, ids};
 use crate::drivers::intel::tests::fake::{
     Event, FakeHost, FarMap, MAC, ascending, bus, free, pool, sets, when,
 };
+use crate::drivers::intel::tests::lives::{self, config};
 use crate::error::{Error, Result};
 use crate::mmio::{Access, Bar, Register};
-use crate::pool::Mempool;
 use crate::port::{Control, FlowControl, MacAddr, PortConfig, Queues};
+
+/// For the tests that both families have.
+struct X520;
+
+impl lives::Family for X520 {
+    type Model = Chip82599;
+    type Chip = ids::Chip;
+    const STATUS: u32 = STATUS::META.offset;
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    fn open(bar: &Fake) -> Result<Ixgbe<Fake>> {
+        open(bar)
+    }
+}
 
 fn open(bar: &Fake) -> Result<Ixgbe<Fake>> {
     open_as(bar, 0x10FB)
@@ -27,15 +41,8 @@ fn open_as(bar: &Fake, device: u16) -> Result<Ixgbe<Fake>> {
     Ixgbe::open(bar.clone(), host, Arc::new(FarMap::default()), ids::VENDOR, device)
 }
 
-fn config() -> PortConfig {
-    PortConfig { rx_queues: 2, tx_queues: 3, rxd: 64, txd: 128, ..PortConfig::default() }
-}
-
 fn started(bar: &Fake) -> (Ixgbe<Fake>, Queues) {
-    let mut nic = open(bar).unwrap();
-    bar.state().log.clear();
-    let queues = nic.start(&config(), &pool()).unwrap();
-    (nic, queues)
+    lives::started::<X520>(bar)
 }
 
 #[test]
@@ -221,8 +228,6 @@ fn stopping_halts_then_takes_the_bus_away_then_resets() {
     let bar = Fake::new();
     let (mut nic, queues) = started(&bar);
     bar.state().log.clear();
-    let pool = pool();
-    assert!(matches!(nic.start(&config(), &pool), Err(Error::State { .. })));
     nic.stop().unwrap();
     let log = bar.log();
     ascending(&[
@@ -235,47 +240,8 @@ fn stopping_halts_then_takes_the_bus_away_then_resets() {
         ("reset", sets::<CTRL>(&log, 0, CTRL::RST)),
     ]);
     assert!(!bar.peek::<CTRL_EXT>(0).has(CTRL_EXT::DRV_LOAD));
-    nic.stop().unwrap();
-    assert_eq!(bar.log().len(), log.len(), "stopping twice does nothing");
-    let again = nic.start(&config(), &pool).unwrap_err().to_string();
-    assert!(again.contains("still alive"), "{again}");
     drop(queues);
-    drop(nic.start(&config(), &pool).unwrap());
-}
-
-#[test]
-fn buffers_come_back_after_stop_whichever_goes_first() {
-    for queues_first in [true, false] {
-        let bar = Fake::new();
-        let pool = pool();
-        let mut nic = open(&bar).unwrap();
-        let queues = nic.start(&config(), &pool).unwrap();
-        if queues_first {
-            drop(queues);
-            nic.stop().unwrap();
-        } else {
-            nic.stop().unwrap();
-            drop(queues);
-        }
-        assert_eq!(free(&pool), pool.capacity() as usize);
-    }
-}
-
-#[test]
-fn memory_stays_reserved_when_dma_may_still_run() {
-    let bar = Fake::new();
-    let pool = pool();
-    let mut nic = open(&bar).unwrap();
-    let queues = nic.start(&config(), &pool).unwrap();
-    bar.trouble(|t| {
-        t.bus_master_stuck = true;
-        t.stuck = Some((STATUS::META.offset, 0));
-    });
-    assert!(matches!(nic.stop(), Err(Error::Timeout { register: "STATUS", .. })));
-    drop(queues);
-    assert_eq!(free(&pool), pool.capacity() as usize - 2 * 63);
-    let why = nic.start(&config(), &pool).unwrap_err().to_string();
-    assert!(why.contains("could not prove"), "{why}");
+    drop(nic.start(&config(), &pool()).unwrap());
 }
 
 #[test]
@@ -298,66 +264,6 @@ fn pending_requests_are_flushed_and_reset_away_twice() {
     bar.trouble(|t| t.stuck = None);
     drop(_queues);
     drop(nic.start(&config(), &pool()).unwrap());
-}
-
-#[test]
-fn every_wait_ends() {
-    for (register, offset, bits) in [
-        ("RXDCTL", RXDCTL::META.offset_of(1), RXDCTL::ENABLE.mask()),
-        ("TXDCTL", TXDCTL::META.offset_of(2), TXDCTL::ENABLE.mask()),
-    ] {
-        let bar = Fake::new();
-        let mut nic = open(&bar).unwrap();
-        bar.trouble(|t| t.stuck = Some((offset, bits)));
-        let pool = pool();
-        match nic.start(&config(), &pool) {
-            Err(Error::Timeout { register: r, .. }) => assert_eq!(r, register),
-            other => panic!("{register}: {other:?}"),
-        }
-        // The failed start left it quiet, and gave everything back.
-        assert!(!bar.state().bus_master);
-        assert_eq!(free(&pool), pool.capacity() as usize);
-        bar.trouble(|t| t.stuck = None);
-        drop(nic.start(&config(), &pool).unwrap());
-    }
-}
-
-#[test]
-fn a_device_that_vanishes_at_any_access_is_reported_as_gone() {
-    // How many accesses a whole life takes.
-    let bar = Fake::new();
-    let life = |bar: &Fake, pool: &Mempool| -> Result<()> {
-        let mut nic = open(bar)?;
-        let queues = nic.start(&config(), pool)?;
-        nic.set_promiscuous(false)?;
-        nic.stats()?;
-        nic.link()?;
-        drop(queues);
-        nic.stop()
-    };
-    let pool = pool();
-    life(&bar, &pool).unwrap();
-    let total = bar.state().accesses;
-    for n in (0..total).step_by(211) {
-        let bar = Fake::new();
-        bar.trouble(|t| t.gone_after = Some(n));
-        match life(&bar, &pool) {
-            Err(Error::Gone { .. }) => {}
-            // The very end of a stop has nothing left to notice it with.
-            Ok(()) if n + 200 > total => {}
-            other => panic!("gone after {n} of {total}: {other:?}"),
-        }
-    }
-    assert_eq!(free(&pool), pool.capacity() as usize);
-}
-
-#[test]
-fn a_device_that_is_mute_after_its_reset_is_given_time() {
-    let bar = Fake::new();
-    bar.trouble(|t| t.mute_after_reset = Duration::from_millis(2));
-    drop(open(&bar).unwrap());
-    bar.trouble(|t| t.mute_after_reset = Duration::from_secs(2));
-    assert!(matches!(open(&bar), Err(Error::Gone { .. })));
 }
 
 #[test]

@@ -125,6 +125,9 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// [`change_causes`](Device::change_causes).
     fn link_changed(&self, regs: &RegFile);
 
+    /// The cable was plugged in again.
+    fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
+
     /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
     /// through [`change_causes`](Device::change_causes).
     fn received(&self, regs: &RegFile, queues: u128);

@@ -45,6 +45,6 @@ pub(super) fn map(len: usize, node: Option<u32>) -> Result<Mapping> {
     advise::withhold(ptr.as_ptr(), len).map_err(|e| failed("set up hugepages of", len, e))?;
     // Before Linux 5.14 there is no way to populate that fails cleanly: EINVAL is the answer.
     advise::populate(ptr.as_ptr(), len).map_err(|e| pages.refused("populate", len, node, e))?;
-    let traits = Traits { kind: "anonymous hugepages", huge: true, stable: false };
+    let traits = Traits { kind: "anonymous hugepages", huge: true, stable: false, held_by: None };
     Ok(Mapping { ptr, len, traits, _owner: owner })
 }

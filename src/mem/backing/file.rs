@@ -3,6 +3,10 @@
 //! A file is named `barewire-<pid>-<start time>-<n>` and locked (`flock`) by its owner for as
 //! long as the owner has it open or mapped. The lock, not the name, tells whether the owner
 //! lives: it cannot be fooled by a pid that was given out again or belongs to another container.
+//!
+//! A free lock does not tell that the owner's NICs are quiet: a dying process closes its
+//! descriptors one by one, and with more than a few hundred open a memory file may go before a
+//! NIC's node. So an owner that is still on its way out is waited for.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -12,6 +16,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -26,6 +31,10 @@ const RETRIES: u32 = 100;
 /// How many names are tried; each is lost only to another container's file of the same name, or
 /// to a cleaner that came between creating and locking.
 const NAMES: u32 = 64;
+
+/// How long a dying process may take to close its descriptors, and how often it is looked at.
+const DEATH: Duration = Duration::from_secs(2);
+const DEATH_POLL: Duration = Duration::from_millis(2);
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -62,15 +71,16 @@ pub(super) fn map(dir: &Path, len: usize, node: Option<u32>) -> Result<Mapping> 
     let linked = create(dir)?;
     let map = fill_and_map(&linked.file, len, node, &pages)?;
     let ptr = chunk_aligned(&map, len)?;
-    let traits = Traits { kind: "hugetlbfs file", huge: true, stable: true };
+    let traits = Traits { kind: "hugetlbfs file", huge: true, stable: true, held_by: None };
     Ok(Mapping { ptr, len, traits, _owner: Box::new(HugetlbFile { _map: map, _linked: linked }) })
 }
 
 /// Removes the memory files that dead processes left in `dir`, and returns how many.
 ///
-/// A killed process leaves its files on purpose: its NIC may have been writing. So call this only
-/// when the devices that such a process drove are known to be quiet: bus mastering off, no
-/// transactions pending. Files of living processes and files of other names stay.
+/// A killed process leaves its files on purpose: its NIC may have been writing. The kernel turns
+/// the bus mastering of such a NIC off while the process dies, which is waited for; so call this
+/// only when no device that such a process drove had it turned on again before it was reset.
+/// Files of living processes and files of other names stay.
 ///
 /// # Errors
 /// [`Error::Io`] when the directory cannot be read. A file that cannot be opened or removed is
@@ -80,10 +90,8 @@ pub fn clean_stale(dir: &Path) -> Result<usize> {
     let entries = fs::read_dir(dir).map_err(|e| Error::io("list", dir, e))?;
     for entry in entries {
         let entry = entry.map_err(|e| Error::io("list", dir, e))?;
-        if !is_ours(&entry.file_name()) {
-            continue;
-        }
-        match remove_if_stale(&entry.path()) {
+        let Some(owner) = Owner::of(&entry.file_name()) else { continue };
+        match remove_if_stale(&entry.path(), owner) {
             Ok(true) => removed += 1,
             Ok(false) => {}
             Err(error) => {
@@ -96,7 +104,7 @@ pub fn clean_stale(dir: &Path) -> Result<usize> {
 
 /// Everybody removes a file of ours with its lock held, so `path` cannot come to name another
 /// file between the check and the removal.
-fn remove_if_stale(path: &Path) -> io::Result<bool> {
+fn remove_if_stale(path: &Path, owner: Owner) -> io::Result<bool> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -105,17 +113,65 @@ fn remove_if_stale(path: &Path) -> io::Result<bool> {
     if !meta.is_file() || !try_lock(&file)? || file.metadata()?.nlink() == 0 {
         return Ok(false);
     }
+    if !owner.wait_for_its_end() {
+        return Err(io::Error::other("its process is dying and has not closed everything yet"));
+    }
     fs::remove_file(path)?;
     Ok(true)
 }
 
-fn is_ours(name: &OsStr) -> bool {
-    let Some(rest) = name.to_str().and_then(|n| n.strip_prefix(PREFIX)) else { return false };
-    let mut parts = 0;
-    rest.split('-').all(|p| {
-        parts += 1;
-        !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit())
-    }) && parts == 3
+/// Whose file it is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner {
+    pid: u32,
+    born: u64,
+}
+
+impl Owner {
+    fn of(name: &OsStr) -> Option<Self> {
+        let mut parts = name.to_str()?.strip_prefix(PREFIX)?.split('-').map(|p| {
+            // `parse` would take a sign.
+            p.bytes().all(|b| b.is_ascii_digit()).then(|| p.parse::<u64>().ok()).flatten()
+        });
+        let (pid, born, _) = (parts.next()??, parts.next()??, parts.next()??);
+        match (parts.next(), u32::try_from(pid)) {
+            (None, Ok(pid)) => Some(Self { pid, born }),
+            _ => None,
+        }
+    }
+
+    /// False when it is still on its way out after [`DEATH`].
+    fn wait_for_its_end(self) -> bool {
+        let start = Instant::now();
+        // Gone, hidden, or another's pid: nothing to wait for.
+        while fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .is_ok_and(|stat| is_dying(&stat, self.born))
+        {
+            if start.elapsed() >= DEATH {
+                return false;
+            }
+            std::thread::sleep(DEATH_POLL);
+        }
+        true
+    }
+}
+
+/// Whether this stat file is that of a process that started at `born` and has begun to exit, but
+/// may have descriptors left: it becomes a zombie (state Z) once those are closed, and its other
+/// threads (field 20) may still be closing theirs then.
+fn is_dying(stat: &str, born: u64) -> bool {
+    /// PF_EXITING, in field 9.
+    const EXITING: u64 = 4;
+    let Some((_, after)) = stat.rsplit_once(')') else { return false };
+    let field = |n: usize| after.split_ascii_whitespace().nth(n - 3);
+    let number = |n| field(n).and_then(|f| f.parse::<u64>().ok()).unwrap_or(0);
+    if parse_start_time(stat) != Some(born) {
+        return false;
+    }
+    match field(3) {
+        Some("Z" | "X") => number(20) > 1,
+        _ => number(9) & EXITING != 0,
+    }
 }
 
 /// A new, empty, locked file in `dir`.
@@ -272,8 +328,11 @@ mod tests {
 
     #[test]
     fn only_our_names_are_ours() {
-        for name in ["barewire-1-2-3", "barewire-4294967295-18446744073709551615-0"] {
-            assert!(is_ours(OsStr::new(name)), "{name}");
+        for (name, pid, born) in [
+            ("barewire-1-2-3", 1, 2),
+            ("barewire-4294967295-18446744073709551615-0", u32::MAX, u64::MAX),
+        ] {
+            assert_eq!(Owner::of(OsStr::new(name)), Some(Owner { pid, born }), "{name}");
         }
         for name in [
             "",
@@ -285,9 +344,38 @@ mod tests {
             "xbarewire-1-2-3",
             "barewire-1-2-3 ",
             "barewire-+1-2-3",
+            "barewire-4294967296-2-3",
+            "barewire-1-18446744073709551616-3",
         ] {
-            assert!(!is_ours(OsStr::new(name)), "{name}");
+            assert_eq!(Owner::of(OsStr::new(name)), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_process_that_still_closes_its_descriptors_is_dying() {
+        let stat = |state, flags, threads| {
+            format!("7 (a) b) {state} 1 7 7 0 -1 {flags} 1 0 0 0 0 0 0 0 20 0 {threads} 0 4711 9")
+        };
+        let dying = |state, flags, threads| is_dying(&stat(state, flags, threads), 4711);
+        assert!(!dying("R", 4194560, 1), "lives");
+        assert!(!dying("S", 4194560, 9), "lives");
+        assert!(dying("R", 4194564, 1) && dying("D", 4, 1) && dying("S", 4, 9));
+        // The first thread is done, others are not.
+        assert!(dying("Z", 4194564, 2));
+        assert!(!dying("Z", 4194564, 1) && !dying("X", 4, 0), "nothing left to close");
+        // Another process with that number.
+        assert!(!is_dying(&stat("R", 4, 1), 4712));
+        assert!(!is_dying("", 4711) && !is_dying("7 (x) R 1", 4711));
+        // A child that was killed and that nobody has waited for has closed everything.
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        let killed = Owner { pid: child.id(), born: parse_start_time(&stat).unwrap() };
+        child.kill().unwrap();
+        assert!(killed.wait_for_its_end());
+        child.wait().unwrap();
+        // This very process, which lives.
+        let own = Owner { pid: std::process::id(), born: start_time() };
+        assert!(own.wait_for_its_end());
     }
 
     #[test]

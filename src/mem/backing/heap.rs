@@ -41,6 +41,6 @@ pub(super) fn map(len: usize, node: Option<u32>) -> Result<Mapping> {
     // Also what puts every page in place.
     // SAFETY: the block is `len` bytes, and nobody else knows it yet.
     unsafe { ptr.as_ptr().write_bytes(0, len) };
-    let traits = Traits { kind: "heap", huge: false, stable: false };
+    let traits = Traits { kind: "heap", huge: false, stable: false, held_by: None };
     Ok(Mapping { ptr, len, traits, _owner: owner })
 }

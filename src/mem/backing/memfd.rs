@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -43,7 +43,8 @@ pub(super) fn map_huge(len: usize, node: Option<u32>) -> Result<Mapping> {
         .map_err(|e| failed("make a file for hugepages of", len, e))?;
     let map = file::fill_and_map(&file, len, node, &pages)?;
     let ptr = file::chunk_aligned(&map, len)?;
-    let traits = Traits { kind: "huge memfd", huge: true, stable: true };
+    let traits =
+        Traits { kind: "huge memfd", huge: true, stable: true, held_by: Some(file.as_raw_fd()) };
     Ok(Mapping { ptr, len, traits, _owner: Box::new(Memfd { _map: map, _file: file }) })
 }
 
@@ -67,6 +68,6 @@ pub(super) fn map(len: usize, node: Option<u32>) -> Result<Mapping> {
     // In the file first: a full tmpfs or memory cgroup is an error there, not a signal later.
     file::allocate(&file, skip, len).map_err(fail)?;
     file::populate_allocated(ptr.as_ptr(), len).map_err(fail)?;
-    let traits = Traits { kind: "memfd", huge: false, stable: false };
+    let traits = Traits { kind: "memfd", huge: false, stable: false, held_by: None };
     Ok(Mapping { ptr, len, traits, _owner: Box::new(Memfd { _map: map, _file: file }) })
 }

@@ -14,8 +14,10 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
+use std::sync::Once;
 
 use super::CHUNK;
 use crate::error::{Error, Result};
@@ -34,6 +36,8 @@ mod tests;
 
 pub use file::clean_stale;
 pub(crate) use file::try_lock;
+
+static NOTICE: Once = Once::new();
 
 /// A source of memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,12 +64,19 @@ pub enum Backing {
 
 impl Backing {
     /// What a NIC behind UIO should use: a file in the first writable hugetlbfs of 2 MiB pages
-    /// that is mounted, else [`Backing::HugeMemfd`].
+    /// that is mounted, else [`Backing::HugeMemfd`] with one notice per process.
     pub fn for_device() -> Self {
-        match mounts::first_usable() {
-            Some(dir) => Backing::HugetlbFile { dir },
-            None => Backing::HugeMemfd,
+        if let Some(dir) = mounts::first_usable() {
+            return Backing::HugetlbFile { dir };
         }
+        NOTICE.call_once(|| {
+            tracing::warn!(
+                "no hugetlbfs of 2 MiB pages is mounted that this process may write to, so memory \
+                 of the NIC is safe in a crash only by the order in which the kernel closes files; \
+                 mkdir -p /dev/hugepages && mount -t hugetlbfs -o pagesize=2M none /dev/hugepages"
+            );
+        });
+        Backing::HugeMemfd
     }
 }
 
@@ -75,6 +86,8 @@ struct Traits {
     kind: &'static str,
     huge: bool,
     stable: bool,
+    /// The descriptor that keeps the pages when their process dies.
+    held_by: Option<RawFd>,
 }
 
 /// A zeroed block of memory, a whole number of chunks, aligned to a chunk.
@@ -146,6 +159,11 @@ impl Mapping {
     /// write and are not freed before the device is silenced.
     pub fn is_stable(&self) -> bool {
         self.traits.stable
+    }
+
+    /// The descriptor that alone keeps its pages from being freed while a process dies.
+    pub(crate) fn held_by(&self) -> Option<RawFd> {
+        self.traits.held_by
     }
 
     /// Where it starts.

@@ -121,6 +121,10 @@ impl Chip for I82576 {
         regs.change(ICR::META.offset, 0, ICR::LSC.mask());
     }
 
+    fn plugged_in(&self, device: &Device, slow: &mut Slow) {
+        phy::plugged_in(device, slow);
+    }
+
     fn received(&self, regs: &RegFile, queues: u128) {
         causes::received(regs, queues);
     }

@@ -186,6 +186,14 @@ fn write_bmcr(d: &Device, slow: &mut Slow, value: u16) {
     }
 }
 
+/// There is a partner again: a PHY that negotiates does so.
+pub(super) fn plugged_in(d: &Device, slow: &mut Slow) {
+    let control = slow.phy.regs[BMCR];
+    if control & AUTONEG_ON != 0 && control & POWER_DOWN == 0 {
+        negotiate(d, slow);
+    }
+}
+
 /// Every register as after a reset, and the link is negotiated anew.
 pub(super) fn reset(d: &Device, slow: &mut Slow) {
     slow.phy = Phy { busy: d.clock.now() + RESET_TIME, ..Phy::default() };

@@ -1,0 +1,87 @@
+# Part of vm-lab: gets QEMU, kernels and busybox from this machine's own apt sources, through an
+# apt configuration of our own, so that nothing of the machine's is changed but by installing QEMU.
+
+apt_dir=$cache/apt
+apt_options=(
+    -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$apt_dir/sources"
+    -o "Dir::State::Lists=$apt_dir/lists" -o "Dir::Cache=$apt_dir/cache"
+    -o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300
+)
+
+# The machine's sources and backports from the same mirror; lists are good for a day.
+apt_lists() {
+    local mirror
+    if [ -n "$(find "$apt_dir/done" -mmin -1440 2>/dev/null)" ] && [ "${1:-}" != anew ]; then
+        return
+    fi
+    rm -rf "$apt_dir"
+    mkdir -p "$apt_dir"/{sources,lists/partial,cache/archives/partial}
+    cp /etc/apt/sources.list.d/*.{list,sources} "$apt_dir/sources/" 2>/dev/null || true
+    cp /etc/apt/sources.list "$apt_dir/sources/machine.list" 2>/dev/null || true
+    mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb .*\(https\{0,1\}:[^ ]*\).*/\1/p' \
+        "$apt_dir"/sources/* | head -1)
+    [ -n "$mirror" ] || die "no package mirror in this machine's apt sources"
+    cat > "$apt_dir/sources/backports.sources" <<END
+Types: deb
+URIs: $mirror
+Suites: bookworm-backports
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+END
+    apt-get "${apt_options[@]}" update -qq || die "apt-get update failed"
+    touch "$apt_dir/done"
+}
+
+# The file of a package, downloaded unless it is there already: package [suite]
+deb() {
+    local package=$1 suite=${2:-} file
+    file=$(find "$cache/deb" -name "${package}_*.deb" 2>/dev/null | head -1)
+    if [ -z "$file" ]; then
+        mkdir -p "$cache/deb"
+        # A mirror drops what it has newer versions of.
+        (cd "$cache/deb" && apt-get "${apt_options[@]}" ${suite:+-t "$suite"} -qq download "$package") ||
+            { apt_lists anew && (cd "$cache/deb" &&
+                apt-get "${apt_options[@]}" ${suite:+-t "$suite"} -qq download "$package"); } ||
+            die "cannot download $package"
+        file=$(find "$cache/deb" -name "${package}_*.deb" | head -1)
+    fi
+    echo "$file"
+}
+
+has_igb() { qemu-system-x86_64 -device help 2>/dev/null | grep -q '"igb"'; }
+
+need_tools() {
+    . /etc/os-release
+    [ "${VERSION_CODENAME:-}" = bookworm ] || die "needs Debian 12 (bookworm) and its kernels"
+    apt_lists
+    local missing=()
+    command -v cc > /dev/null || missing+=(gcc libc6-dev)
+    command -v xz > /dev/null || missing+=(xz-utils)
+    has_igb || missing+=(qemu-system-x86)
+    if [ ${#missing[@]} -gt 0 ]; then
+        [ "$(id -u)" -eq 0 ] || die "install as root: ${missing[*]} (QEMU from bookworm-backports)"
+        DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" -t bookworm-backports \
+            install -yqq --no-install-recommends "${missing[@]}" > "$work/apt.log" 2>&1 ||
+            { cat "$work/apt.log" >&2; die "cannot install ${missing[*]}"; }
+    fi
+    has_igb || die "this QEMU has no igb device: version 8 or later is needed"
+    busybox=$cache/busybox
+    if [ ! -x "$busybox" ]; then
+        dpkg-deb --fsys-tarfile "$(deb busybox-static)" | tar -xO ./bin/busybox > "$busybox.new"
+        chmod +x "$busybox.new"
+        mv "$busybox.new" "$busybox"
+    fi
+}
+
+# The name of the package behind linux-image-amd64: kernel
+kernel_package() {
+    local from=() name
+    # Without a suite, the newest of bookworm and its security updates.
+    [ "$1" = 6.1 ] || from=(-t bookworm-backports)
+    name=$(apt-cache "${apt_options[@]}" "${from[@]}" depends linux-image-amd64 |
+        sed -n 's/^ *Depends: //p')
+    case $name in
+        linux-image-"$1".*-amd64) echo "$name" ;;
+        *) die "there is no kernel $1 any more, but $name" ;;
+    esac
+}

@@ -1,0 +1,101 @@
+# Part of vm-lab: runs guests and collects what they report.
+#
+# A guest writes to its second serial port, for each test, "plan NAME" before the first of them
+# runs, then "test NAME ... ok (1.2 s)" or "test NAME ... FAILED (1.2 s)" and the reason in lines
+# that start with a bar; and "end" when all are through.
+
+# Seconds until the first line, and until the end.
+boot_limit=60
+run_limit=240
+
+# Two wires, two NICs on each; every NIC behind a port of its own, or their virtual functions
+# collide; two NUMA nodes.
+qemu() { # kernel boot
+    local machine=q35 iommu=() append='console=ttyS0 panic=-1 quiet no_timer_check'
+    case $2 in
+        iommu)
+            machine=q35,kernel-irqchip=split
+            iommu=(-device intel-iommu,intremap=on,caching-mode=on)
+            append+=' intel_iommu=on'
+            ;;
+        lockdown) append+=' lockdown=integrity' ;;
+    esac
+    append+=" lab.boot=$2 lab.only=$only"
+    local nics=() i
+    for i in 0 1 2 3; do
+        nics+=(-device "pcie-root-port,id=rp$i,chassis=$((i + 1))"
+            -device "igb,bus=rp$i,netdev=h$i,mac=52:54:00:00:00:0$i"
+            -netdev "hubport,hubid=$((i / 2)),id=h$i")
+    done
+    exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2 -m 1536M \
+        -object memory-backend-ram,id=m0,size=1024M -object memory-backend-ram,id=m1,size=512M \
+        -numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1 \
+        -nodefaults -no-user-config -display none -no-reboot \
+        "${iommu[@]}" "${nics[@]}" \
+        -serial "file:$name.console" -serial "file:$name.report" \
+        -kernel "$cache/$1/vmlinux" -initrd "$name.img" -append "$append"
+}
+
+# Boots one guest, again if it hangs before its first test, and adds its tests to $log.
+run_guest() { # kernel boot
+    local name=$work/$1-$2 try seen=0 pid='' start=0 here=$1/$2
+    trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; exit 130' TERM
+    cat "$cache/$1/base.img" "$work/programs.img" > "$name.img"
+    for try in 1 2; do
+        : > "$name.report"
+        (qemu "$@" > "$name.qemu" 2>&1) &
+        pid=$!
+        start=$SECONDS
+        while kill -0 "$pid" 2>/dev/null; do
+            sleep 0.2
+            show "$here" "$name.report"
+            if [ "$seen" -eq 0 ]; then
+                [ $((SECONDS - start)) -lt $boot_limit ] || break
+            else
+                [ $((SECONDS - start)) -lt $run_limit ] || break
+            fi
+        done
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+        pid=''
+        show "$here" "$name.report"
+        [ "$seen" -eq 0 ] || break
+        [ "$try" -eq 2 ] || echo "vm-lab: $here did not boot in time, once more"
+    done
+    rm -f "$name.img"
+    missing "$here" "$name"
+}
+
+# Prints what is new in a report, from line $seen + 1 on, whole lines only.
+show() { # guest report
+    local line
+    while IFS= read -r line; do
+        seen=$((seen + 1))
+        line=${line%$'\r'}
+        case $line in
+            "test "*)
+                line="test $1 ${line#test }"
+                echo "$line" >> "$log"
+                echo "$line"
+                ;;
+            "|"*) echo "    $line" ;;
+        esac
+    done < <(sed -n "$((seen + 1)),$(wc -l < "$2")p" "$2")
+}
+
+# Names the tests that were planned and never reported.
+missing() { # guest name
+    local test line
+    if ! grep -q '^plan ' "$2.report"; then
+        line="test $1 boot ... FAILED: the guest ran no test"
+        echo "$line" | tee -a "$log"
+        tail -n 20 "$2.console" "$2.qemu" | sed 's/^/    | /'
+        return
+    fi
+    grep -q '^end' "$2.report" && return
+    sed -n 's/\r$//; s/^plan //p' "$2.report" | while read -r test; do
+        grep -q "^test $test \.\.\." "$2.report" && continue
+        echo "test $1 $test ... FAILED: it did not report" | tee -a "$log"
+    done
+    tail -n 20 "$2.console" "$2.qemu" | sed 's/^/    | /'
+}

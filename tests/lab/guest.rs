@@ -1,0 +1,209 @@
+//! The guest: its NICs, its drivers, its files, and how to put all of it back.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use barewire::pci::PciAddr;
+use barewire::uio::UioDevice;
+
+pub(crate) const GENERIC: &str = "uio_pci_generic";
+/// QEMU's 82576.
+const ID: (&str, &str) = ("0x8086", "0x10c9");
+const DEVICES: &str = "/sys/bus/pci/devices";
+const DRIVERS: &str = "/sys/bus/pci/drivers";
+/// Hugepages of 2 MiB on node 0 and node 1.
+const PAGES: [usize; 2] = [128, 32];
+
+/// The NICs, by address: the first two are on one wire, the other two on another.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) nics: Vec<Nic>,
+}
+
+/// One PCI function.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Nic(pub(crate) String);
+
+impl Guest {
+    pub(crate) fn find() -> Self {
+        let mut nics: Vec<_> = fs::read_dir(DEVICES)
+            .expect("a PCI bus")
+            .map(|e| Nic(e.unwrap().file_name().to_string_lossy().into_owned()))
+            .filter(|n| (n.text("vendor").as_str(), n.text("device").as_str()) == ID)
+            .collect();
+        nics.sort();
+        assert_eq!(nics.len(), 4, "{nics:?}");
+        Self { nics }
+    }
+}
+
+impl Nic {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        Path::new(DEVICES).join(&self.0).join(name)
+    }
+
+    /// What one of its files says, without the newline.
+    pub(crate) fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default().trim().to_owned()
+    }
+
+    pub(crate) fn addr(&self) -> PciAddr {
+        self.0.parse().expect("sysfs names are addresses")
+    }
+
+    pub(crate) fn driver(&self) -> Option<String> {
+        let to = fs::read_link(self.path("driver")).ok()?;
+        Some(to.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Takes its driver away.
+    pub(crate) fn unbind(&self) {
+        if let Some(driver) = self.driver() {
+            put(Path::new(DRIVERS).join(driver).join("unbind"), &self.0).expect("unbind");
+        }
+    }
+
+    /// Gives it this driver.
+    pub(crate) fn bind(&self, driver: &str) {
+        if self.driver().as_deref() == Some(driver) {
+            return;
+        }
+        self.unbind();
+        put(self.path("driver_override"), driver).expect("driver_override");
+        put("/sys/bus/pci/drivers_probe", &self.0).expect("drivers_probe");
+        assert_eq!(self.driver().as_deref(), Some(driver), "{} was not bound", self.0);
+    }
+
+    /// Gives it back to its kernel driver, with a fresh interface.
+    fn restore(&self) -> io::Result<()> {
+        let igb = self.driver().as_deref() == Some("igb");
+        if igb && self.text("sriov_numvfs") != "0" {
+            put(self.path("sriov_numvfs"), "0")?;
+        }
+        if igb && self.is_untouched() {
+            return Ok(());
+        }
+        if let Some(driver) = self.driver() {
+            put(Path::new(DRIVERS).join(driver).join("unbind"), &self.0)?;
+        }
+        put(self.path("driver_override"), "\n")?;
+        put("/sys/bus/pci/drivers_probe", &self.0)
+    }
+
+    /// Whether its interface is here, down, and nothing is stacked on it.
+    fn is_untouched(&self) -> bool {
+        let Ok(mut entries) = fs::read_dir(self.path("net")) else { return false };
+        let Some(Ok(interface)) = entries.next() else { return false };
+        let flags = fs::read_to_string(interface.path().join("flags")).unwrap_or_default();
+        let Ok(mut files) = fs::read_dir(interface.path()) else { return false };
+        let stacked = files.any(|f| f.unwrap().file_name().to_string_lossy().starts_with("upper_"));
+        let up = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or(1) & 1;
+        up == 0 && !stacked
+    }
+
+    /// Its network interface, while the kernel's driver has it.
+    pub(crate) fn interface(&self) -> String {
+        let mut entries = fs::read_dir(self.path("net")).expect("a network interface");
+        entries.next().unwrap().unwrap().file_name().to_string_lossy().into_owned()
+    }
+
+    /// `/dev/uioN`
+    pub(crate) fn node(&self) -> PathBuf {
+        let mut entries = fs::read_dir(self.path("uio")).expect("a UIO node");
+        Path::new("/dev").join(entries.next().unwrap().unwrap().file_name())
+    }
+
+    /// The Command register, as any process sees it.
+    pub(crate) fn command(&self) -> u16 {
+        let config = fs::read(self.path("config")).expect("config space");
+        u16::from_le_bytes([config[4], config[5]])
+    }
+
+    pub(crate) fn mastering(&self) -> bool {
+        self.command() & 4 != 0
+    }
+
+    /// Opens it the way the drivers do.
+    pub(crate) fn open(&self) -> barewire::Result<UioDevice> {
+        UioDevice::open(self.addr(), |vendor, _| vendor == 0x8086)
+    }
+}
+
+/// Writes a file that exists.
+pub(crate) fn put(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
+}
+
+/// Waits until `what` is true, and whether it came true in time.
+pub(crate) fn comes_true(limit: Duration, what: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        if what() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Runs a command and gives whether it succeeded, and what it printed.
+pub(crate) fn sh(script: &str) -> (bool, String) {
+    let script = format!("exec 2>&1; {script}");
+    let out = Command::new("/bin/busybox").args(["sh", "-c", &script]).output().expect("a shell");
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// Ends every process but this and the first.
+pub(crate) fn kill_all() {
+    // SAFETY: a system call without pointers; in the guest, all processes are the tests'.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
+fn pool(node: usize, what: &str) -> PathBuf {
+    format!("/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/{what}").into()
+}
+
+/// How many 2 MiB pages a node has.
+pub(crate) fn reserve(node: usize, pages: usize) -> Result<(), String> {
+    put(pool(node, "nr_hugepages"), &pages.to_string()).map_err(|e| format!("hugepages: {e}"))?;
+    let got = fs::read_to_string(pool(node, "nr_hugepages")).unwrap_or_default();
+    if got.trim() == pages.to_string() {
+        return Ok(());
+    }
+    Err(format!("{} of {pages} hugepages on node {node}", got.trim()))
+}
+
+/// How many of them nobody uses, on both nodes.
+pub(crate) fn free_pages() -> usize {
+    let free = |node| fs::read_to_string(pool(node, "free_hugepages")).unwrap();
+    (0..PAGES.len()).map(|node| free(node).trim().parse::<usize>().unwrap()).sum()
+}
+
+/// The memory files of drivers, living or dead.
+pub(crate) fn memory_files() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/dev/hugepages").expect("a hugetlbfs");
+    entries.map(|e| e.unwrap().path()).collect()
+}
+
+/// The state that the guest booted in.
+pub(crate) fn restore() -> Result<(), String> {
+    kill_all();
+    let guest = Guest::find();
+    for i in ["br7", "bond7"].iter().filter(|i| Path::new("/sys/class/net").join(i).exists()) {
+        sh(&format!("ip link del {i}"));
+    }
+    guest.nics.iter().try_for_each(Nic::restore).map_err(|e| format!("the NICs: {e}"))?;
+    for entry in fs::read_dir("/dev/hugepages").map_err(|e| e.to_string())?.flatten() {
+        let _ = fs::remove_file(entry.path());
+    }
+    for (node, pages) in PAGES.iter().enumerate() {
+        reserve(node, *pages)?;
+    }
+    Ok(())
+}

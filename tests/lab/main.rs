@@ -1,0 +1,166 @@
+//! Tests of the hardware path on a real kernel, with QEMU's model of the 82576. `scripts/vm-lab`
+//! builds this program, boots a guest and runs it there; on any other machine it refuses.
+//!
+//! Each test is a run of this program by itself, so that one that crashes or hangs is that test's
+//! failure and nothing else's. A test fails by panicking. Before each, the guest is put back into
+//! the state it booted in: nobody's processes, the NICs' kernel driver, no memory files.
+
+mod binding;
+mod guest;
+mod lost;
+mod memory;
+mod refusals;
+mod uio;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use guest::Guest;
+
+/// What kind of guest a test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Boot {
+    /// Nothing in the way.
+    Main,
+    /// An IOMMU that translates.
+    Iommu,
+    /// Kernel lockdown, as under Secure Boot.
+    Lockdown,
+}
+
+/// One test.
+#[derive(Debug, Clone, Copy)]
+struct Test {
+    name: &'static str,
+    boot: Boot,
+    /// Seconds.
+    limit: u64,
+    run: fn(&Guest),
+}
+
+/// A test for the main guest, with the usual time limit.
+const fn test(name: &'static str, run: fn(&Guest)) -> Test {
+    Test { name, boot: Boot::Main, limit: 30, run }
+}
+
+impl Test {
+    const fn boot(self, boot: Boot) -> Self {
+        Self { boot, ..self }
+    }
+
+    const fn limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+}
+
+fn all() -> impl Iterator<Item = &'static Test> {
+    [uio::TESTS, lost::TESTS, memory::TESTS, refusals::TESTS, binding::TESTS].into_iter().flatten()
+}
+
+/// What the kernel's command line says after `name=`.
+fn argument(name: &str) -> String {
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    line.split_whitespace()
+        .find_map(|w| w.strip_prefix(name)?.strip_prefix('='))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn main() -> ExitCode {
+    let boot = match argument("lab.boot").as_str() {
+        "main" => Boot::Main,
+        "iommu" => Boot::Iommu,
+        "lockdown" => Boot::Lockdown,
+        _ => {
+            eprintln!("this is not a guest of scripts/vm-lab, which runs these tests");
+            return ExitCode::from(2);
+        }
+    };
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        None => everything(boot),
+        Some("--exact") => {
+            let name = args.next().unwrap_or_default();
+            let Some(test) = all().find(|t| t.name == name) else { return ExitCode::from(2) };
+            (test.run)(&Guest::find());
+            ExitCode::SUCCESS
+        }
+        // A helper process that a test starts.
+        Some("own") => memory::own(&args.next().unwrap_or_default()),
+        Some(role) => {
+            eprintln!("no such role: {role}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the tests one after the other and reports on standard output.
+fn everything(boot: Boot) -> ExitCode {
+    let only = argument("lab.only");
+    let tests: Vec<_> =
+        all().filter(|t| t.boot == boot && t.name.contains(only.as_str())).collect();
+    for t in &tests {
+        println!("plan {}", t.name);
+    }
+    for t in tests {
+        eprintln!("== {}", t.name);
+        if let Err(why) = guest::restore() {
+            println!("test {} ... FAILED (0.0 s)\n| cannot restore the guest: {why}", t.name);
+            continue;
+        }
+        let start = Instant::now();
+        let result = alone(t);
+        let secs = start.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => println!("test {} ... ok ({secs:.1} s)", t.name),
+            Err(output) => {
+                println!("test {} ... FAILED ({secs:.1} s)", t.name);
+                let lines: Vec<_> = output.lines().collect();
+                for line in &lines[lines.len().saturating_sub(30)..] {
+                    println!("| {line}");
+                }
+            }
+        }
+    }
+    println!("end");
+    let _ = std::io::stdout().flush();
+    ExitCode::SUCCESS
+}
+
+/// Runs one test in a process of its own, and gives its output if it fails.
+fn alone(test: &Test) -> Result<(), String> {
+    let path = "/tmp/output";
+    let output = fs::File::create(path).map_err(|e| e.to_string())?;
+    let both = output.try_clone().map_err(|e| e.to_string())?;
+    let mut child = Command::new("/proc/self/exe")
+        .args(["--exact", test.name])
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(both)
+        .process_group(0)
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let deadline = Instant::now() + Duration::from_secs(test.limit);
+    let why = loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => break None,
+            Ok(Some(status)) => break Some(status.to_string()),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) => break Some(format!("not done after {} s", test.limit)),
+            Err(e) => break Some(e.to_string()),
+        }
+    };
+    // Its own children too.
+    guest::kill_all();
+    let _ = child.wait();
+    let mut text = String::new();
+    let _ = fs::File::open(path).and_then(|mut f| f.read_to_string(&mut text));
+    eprint!("{text}");
+    match why {
+        None => Ok(()),
+        Some(why) => Err(format!("{text}\n{why}")),
+    }
+}

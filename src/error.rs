@@ -202,13 +202,13 @@ impl fmt::Display for Error {
             ),
             Error::NotBound { addr, driver: Some(d) } => write!(
                 f,
-                "{addr} is bound to the kernel driver {d}; bind it to uio_pci_generic first (see \
-                 README.md, Real hardware)"
+                "{addr} is bound to the kernel driver {d}; give it to uio_pci_generic first: \
+                 `scripts/bind uio {addr}` (see docs/hardware.md)"
             ),
             Error::NotBound { addr, driver: None } => write!(
                 f,
-                "{addr} is bound to no driver; bind it to uio_pci_generic first (see README.md, \
-                 Real hardware)"
+                "{addr} is bound to no driver; give it to uio_pci_generic first: \
+                 `scripts/bind uio {addr}` (see docs/hardware.md)"
             ),
             Error::Busy { addr } => write!(
                 f,
@@ -224,8 +224,9 @@ impl fmt::Display for Error {
             Error::IommuTranslates { addr, group } => write!(
                 f,
                 "the IOMMU translates addresses of {addr} (group {group}), so DMA through UIO \
-                 would fault; with the device unbound, write `identity` to \
-                 /sys/kernel/iommu_groups/{group}/type, or boot with iommu=pt"
+                 would fault; bind it anew with `scripts/bind uio {addr} --identity` (with the \
+                 device unbound, that writes `identity` to \
+                 /sys/kernel/iommu_groups/{group}/type), or boot with iommu=pt"
             ),
             Error::NoInterrupt { addr, why } => {
                 write!(f, "{addr} has no usable interrupt: {why}; use polling")

@@ -1,5 +1,5 @@
-//! Barewire: a userspace poll-mode driver for Intel 10 GbE NICs (82599, X520, X540, X550) that
-//! also runs, is tested and is measured with no NIC at all.
+//! Barewire: a userspace poll-mode driver for Intel ixgbe (82599, X520, X540, X550) and igb (82576,
+//! 82580, I350, I210) NICs that also runs, is tested and is measured with no NIC at all.
 //!
 //! Open a [`Port`] by PCI address or as a software NIC, start it with a packet-buffer pool, and
 //! get its queues by value: each can be moved to its own thread. Packets ([`Mbuf`]) own their

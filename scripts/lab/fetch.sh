@@ -56,7 +56,11 @@ need_tools() {
     apt_lists
     local missing=()
     command -v cc > /dev/null || missing+=(gcc libc6-dev)
+    command -v make > /dev/null || missing+=(make)
     command -v xz > /dev/null || missing+=(xz-utils)
+    command -v zstd > /dev/null || missing+=(zstd)
+    # For the headers' objtool.
+    ldconfig -p | grep -q 'libelf\.so\.1' || missing+=(libelf1)
     has_igb || missing+=(qemu-system-x86)
     if [ ${#missing[@]} -gt 0 ]; then
         [ "$(id -u)" -eq 0 ] || die "install as root: ${missing[*]} (QEMU from bookworm-backports)"
@@ -73,13 +77,17 @@ need_tools() {
     fi
 }
 
+# What a package depends on: package [suite]. Without a suite, the newest version.
+depends() {
+    apt-cache "${apt_options[@]}" ${2:+-t "$2"} depends "$1" | sed -n 's/^ |\{0,1\} *Depends: //p'
+}
+
 # The name of the package behind linux-image-amd64: kernel
 kernel_package() {
-    local from=() name
-    # Without a suite, the newest of bookworm and its security updates.
-    [ "$1" = 6.1 ] || from=(-t bookworm-backports)
-    name=$(apt-cache "${apt_options[@]}" "${from[@]}" depends linux-image-amd64 |
-        sed -n 's/^ *Depends: //p')
+    local suite='' name
+    # The other one is bookworm's own, from its security updates.
+    [ "$1" = 6.1 ] || suite=bookworm-backports
+    name=$(depends linux-image-amd64 $suite)
     case $name in
         linux-image-"$1".*-amd64) echo "$name" ;;
         *) die "there is no kernel $1 any more, but $name" ;;

@@ -43,6 +43,28 @@ archive() { # directory
     (cd "$1" && find . | LC_ALL=C sort | "$busybox" cpio -o -H newc 2>/dev/null)
 }
 
+# Builds igb_uio for a kernel, from Debian's source and that kernel's headers: package to
+igb_uio() {
+    local headers=${1/image/headers} root=$work/headers build=$work/igb_uio tree part
+    rm -rf "$root" "$build"
+    mkdir -p "$root"
+    for part in "$headers" dpdk-kmods-dkms $(depends "$headers" bookworm-backports |
+        grep -E '^linux-(headers-.*-common|kbuild-)'); do
+        dpkg-deb -x "$(deb "$part" bookworm-backports)" "$root"
+    done
+    tree=$root/usr/src/$headers
+    # The headers know each other by where they are installed.
+    sed -i "s# /usr/src/# $root/usr/src/#" "$tree/Makefile"
+    # No debugging types, which need one more tool.
+    rm -f "$tree/vmlinux"
+    cp -r "$root"/usr/src/dpdk-kmods-* "$build"
+    make -s -C "$tree" "M=$build" MODULE_CFLAGS=-fno-PIE modules > "$work/igb_uio.log" 2>&1 ||
+        { cat "$work/igb_uio.log" >&2; die "igb_uio does not build for $1"; }
+    strip --strip-debug "$build/igb_uio.ko"
+    cp "$build/igb_uio.ko" "$2/"
+    rm -rf "$root" "$build"
+}
+
 # Sets up $cache/KERNEL: vmlinux and base.img
 need_kernel() {
     local package dir tree modules name
@@ -58,6 +80,7 @@ need_kernel() {
         modules=$dir/root/lib/modules/${tree##*/}
         mkdir -p "$modules"
         for name in "${guest_modules[@]}"; do copy_module "$tree" "$modules" "$name"; done
+        igb_uio "$package" "$modules"
         cp "$busybox" "$dir/root/bin/busybox"
         chmod 755 "$dir/root"
         archive "$dir/root" > "$dir/base.img"

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::guest::{Guest, Nic, free_pages, sh};
+use crate::guest::{Guest, Nic, free_pages, run, sh};
 use crate::{Boot, Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -31,14 +31,6 @@ fn bind(args: &str, code: i32) -> String {
         Some(rest) => rest.to_owned(),
         None => panic!("bind {args}: {text}"),
     }
-}
-
-/// Runs a command that must succeed.
-#[track_caller]
-fn run(script: &str) -> String {
-    let (done, text) = sh(script);
-    assert!(done, "{script}: {text}");
-    text
 }
 
 /// What is refused: exit code 2, a text that says all of this, and nothing changed.

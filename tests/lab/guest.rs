@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use barewire::pci::PciAddr;
@@ -83,7 +83,8 @@ impl Nic {
         if igb && self.text("sriov_numvfs") != "0" {
             put(self.path("sriov_numvfs"), "0")?;
         }
-        if igb && self.is_untouched() {
+        let overridden = self.text("driver_override") != "(null)";
+        if igb && !overridden && self.is_untouched() {
             return Ok(());
         }
         if let Some(driver) = self.driver() {
@@ -206,4 +207,75 @@ pub(crate) fn restore() -> Result<(), String> {
         reserve(node, *pages)?;
     }
     Ok(())
+}
+
+/// Runs a command that must succeed.
+#[track_caller]
+pub(crate) fn run(script: &str) -> String {
+    let (done, text) = sh(script);
+    assert!(done, "{script}: {text}");
+    text
+}
+
+/// A network namespace with one NIC's interface in it, under the kernel's driver.
+#[derive(Debug)]
+pub(crate) struct Netns {
+    holder: Child,
+    pub(crate) interface: String,
+}
+
+impl Netns {
+    /// Moves the NIC's interface there, with this address, and waits for its link.
+    pub(crate) fn new(nic: &Nic, address: &str) -> Self {
+        nic.bind("igb");
+        let interface = nic.interface();
+        let holder = Command::new("/bin/busybox")
+            .args(["unshare", "-n", "sleep", "1000"])
+            .spawn()
+            .expect("a namespace");
+        let space = Self { holder, interface };
+        let (i, pid) = (&space.interface, space.holder.id());
+        let gone =
+            || sh(&format!("ip link set {i} netns {pid}")).0 && !nic.path("net").join(i).exists();
+        assert!(comes_true(Duration::from_secs(5), gone), "{i} stays in this namespace");
+        space.run(&format!(
+            "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6; ip link set lo up; \
+             echo 0 0 > /proc/sys/net/ipv4/ping_group_range; \
+             ip addr add {address} dev {i} && ip link set {i} up"
+        ));
+        let up = || space.sh(&format!("ip link show {i}")).1.contains("LOWER_UP");
+        assert!(comes_true(Duration::from_secs(10), up), "{i} has no link");
+        space
+    }
+
+    /// The command line that runs a script there.
+    fn enter(&self, script: &str) -> Command {
+        let mut command = Command::new("/bin/busybox");
+        let pid = self.holder.id().to_string();
+        command.args(["nsenter", "-t", &pid, "-n", "sh", "-c", &format!("exec 2>&1; {script}")]);
+        command
+    }
+
+    pub(crate) fn sh(&self, script: &str) -> (bool, String) {
+        let out = self.enter(script).output().expect("a shell");
+        (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    #[track_caller]
+    pub(crate) fn run(&self, script: &str) -> String {
+        let (done, text) = self.sh(script);
+        assert!(done, "{script}: {text}");
+        text
+    }
+
+    pub(crate) fn start(&self, script: &str) -> Child {
+        self.enter(script).stdin(Stdio::null()).spawn().expect("a shell")
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
 }

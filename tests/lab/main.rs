@@ -6,10 +6,15 @@
 //! the state it booted in: nobody's processes, the NICs' kernel driver, no memory files.
 
 mod binding;
+mod crash;
 mod guest;
+mod igb_uio;
+mod interrupt;
 mod lost;
 mod memory;
 mod refusals;
+mod tools;
+mod traffic;
 mod uio;
 
 use std::fs;
@@ -57,7 +62,20 @@ impl Test {
 }
 
 fn all() -> impl Iterator<Item = &'static Test> {
-    [uio::TESTS, lost::TESTS, memory::TESTS, refusals::TESTS, binding::TESTS].into_iter().flatten()
+    [
+        uio::TESTS,
+        lost::TESTS,
+        memory::TESTS,
+        refusals::TESTS,
+        binding::TESTS,
+        igb_uio::TESTS,
+        traffic::TESTS,
+        tools::TESTS,
+        interrupt::TESTS,
+        crash::TESTS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// What the kernel's command line says after `name=`.
@@ -88,8 +106,12 @@ fn main() -> ExitCode {
             (test.run)(&Guest::find());
             ExitCode::SUCCESS
         }
-        // A helper process that a test starts.
+        // Helper processes of tests.
         Some("own") => memory::own(&args.next().unwrap_or_default()),
+        Some("pings") => tools::pings(&args.collect::<Vec<_>>()),
+        Some("serve") => tools::serve(&args.collect::<Vec<_>>()),
+        Some("send") => tools::send(&args.collect::<Vec<_>>()),
+        Some("receive") => crash::receive(&args.collect::<Vec<_>>()),
         Some(role) => {
             eprintln!("no such role: {role}");
             ExitCode::from(2)

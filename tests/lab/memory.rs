@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use barewire::Error;
-use barewire::mem::{Backing, CHUNK, DmaSpace, Mapping, PhysicalMap, RingMem};
+use barewire::mem::{Backing, CHUNK, DmaSpace, Mapping, PhysicalMap};
 use barewire::port::Host;
 
 use crate::guest::{GENERIC, Guest, Nic, comes_true, free_pages, memory_files, put, reserve};
@@ -128,10 +128,10 @@ fn dropped_privileges(guest: &Guest) {
     assert!(!nic.mastering());
 }
 
-/// Moves the page under `ring` to node `to`, as an administrator or memory hotplug can; or moves
+/// Moves the page at `vaddr` of a process (0: this one) to node `to`, as an administrator or memory hotplug can; or moves
 /// nothing without one. Returns the node that it is on.
-fn node_of(ring: &RingMem, to: Option<i32>) -> i32 {
-    let pages = [ring.descriptors().as_ptr()];
+pub(crate) fn node_of(pid: i32, vaddr: usize, to: Option<i32>) -> i32 {
+    let pages = [vaddr];
     let nodes = to.map(|n| [n]);
     let mut status = [i32::MIN];
     const MPOL_MF_MOVE_ALL: i32 = 4;
@@ -139,7 +139,7 @@ fn node_of(ring: &RingMem, to: Option<i32>) -> i32 {
     let result = unsafe {
         libc::syscall(
             libc::SYS_move_pages,
-            0,
+            pid,
             1usize,
             pages.as_ptr(),
             nodes.as_ref().map_or(std::ptr::null(), |n| n.as_ptr()),
@@ -158,8 +158,9 @@ fn moved_page(guest: &Guest) {
     let rings = DmaSpace::new(device.dma()).rings(&[512, 512]).unwrap();
     device.set_bus_master(true).unwrap();
     device.check().unwrap();
-    let other = 1 - node_of(&rings[0], None);
-    assert_eq!(node_of(&rings[0], Some(other)), other);
+    let at = rings[0].descriptors().as_ptr().addr();
+    let other = 1 - node_of(0, at, None);
+    assert_eq!(node_of(0, at, Some(other)), other);
     let stopped = device.check().unwrap_err();
     assert!(matches!(stopped, Error::PageMoved { .. }), "{stopped}");
     assert!(stopped.to_string().contains("DMA was stopped"), "{stopped}");

@@ -23,11 +23,11 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Interrupt registers of the 82576 (datasheet 8.8), as QEMU has them: only these raise INTx.
-const ICR: u32 = 0xc0;
-const ICS: u32 = 0xc8;
-const IMS: u32 = 0xd0;
-const IMC: u32 = 0xd8;
-const RXDW: u32 = 1 << 7;
+pub(crate) const ICR: u32 = 0xc0;
+pub(crate) const ICS: u32 = 0xc8;
+pub(crate) const IMS: u32 = 0xd0;
+pub(crate) const IMC: u32 = 0xd8;
+pub(crate) const RXDW: u32 = 1 << 7;
 const STATUS: u32 = 0x08;
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,0 +1,214 @@
+//! Sleeping until a packet arrives, on the interrupts of a real kernel.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use barewire::mem::Backing;
+use barewire::poll::{SleepConfig, SleepStats, Sleeper};
+use barewire::pool::PoolConfig;
+use barewire::port::Queues;
+use barewire::{Batch, Mempool, Port, PortConfig};
+
+use crate::guest::{GENERIC, Guest, run};
+use crate::tools::Tool;
+use crate::{Test, test};
+
+pub(crate) const TESTS: &[Test] = &[
+    test("interrupt::an_idle_worker_costs_next_to_nothing", idle),
+    test("interrupt::a_frame_wakes_within_ten_milliseconds", prompt),
+    test("interrupt::no_wake_up_is_lost_over_uio_pci_generic", stress_generic).limit(60),
+    test("interrupt::no_wake_up_is_lost_over_igb_uio", stress_igb_uio).limit(60),
+    test("interrupt::an_idle_echo_sleeps_and_answers", idle_echo),
+];
+
+const SECOND: Duration = Duration::from_secs(1);
+/// So long a sleep that a lost wake-up cannot pass for a slow one.
+const LONG: Duration = Duration::from_secs(4);
+
+/// Two ports on one wire, started: the first sends, the second receives.
+struct Pair {
+    ports: [Port; 2],
+    queues: [Queues; 2],
+    pool: Mempool,
+}
+
+fn pair(guest: &Guest, driver: &str) -> Pair {
+    let [a, b, ..] = &guest.nics[..] else { unreachable!() };
+    a.bind(GENERIC);
+    b.bind(driver);
+    let pool = PoolConfig { count: 4096, backing: Backing::for_device(), ..PoolConfig::default() };
+    let pool = Mempool::new(&pool).unwrap();
+    let mut ports = [a, b].map(|n| Port::open(&n.0).unwrap());
+    let queues = ports.each_mut().map(|p| p.start(&PortConfig::default(), &pool).unwrap());
+    Pair { ports, queues, pool }
+}
+
+/// How often interrupts of this driver's came, on all CPUs, and the lines that say so.
+fn interrupts(driver: &str) -> (u64, String) {
+    let text = fs::read_to_string("/proc/interrupts").unwrap();
+    let lines: Vec<_> = text.lines().filter(|l| l.contains(driver)).collect();
+    assert!(!lines.is_empty(), "{text}");
+    let count = |line: &&str| -> u64 {
+        line.split_whitespace().skip(1).map_while(|w| w.parse::<u64>().ok()).sum()
+    };
+    (lines.iter().map(count).sum(), lines.join("\n"))
+}
+
+/// CPU time of this thread.
+fn cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists and the time is ours.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Sleeps on the second port until told to stop; tells of each frame that it got.
+fn sleep_on(
+    pair: &mut Pair,
+    timeout: Duration,
+    stop: &AtomicBool,
+    mut got: impl FnMut(usize),
+) -> SleepStats {
+    let mut sleeper = Sleeper::new(SleepConfig { timeout, ..SleepConfig::default() });
+    sleeper.listen_to(&mut pair.ports[1]).unwrap();
+    let mut cache = pair.pool.cache();
+    let mut batch = Batch::new(32);
+    while !stop.load(Ordering::Acquire) {
+        let n = pair.queues[1].rx[0].rx_burst(&mut cache, &mut batch);
+        if n > 0 {
+            cache.free_batch(&mut batch);
+            got(n);
+        }
+        sleeper.polled(n).unwrap();
+    }
+    sleeper.stats()
+}
+
+fn idle(guest: &Guest) {
+    let mut pair = pair(guest, GENERIC);
+    let stop = AtomicBool::new(false);
+    let (stats, used, took) = std::thread::scope(|s| {
+        let sleeper = s.spawn(|| {
+            let (start, before) = (Instant::now(), cpu());
+            let stats = sleep_on(&mut pair, SECOND / 10, &stop, |_| {});
+            (stats, cpu() - before, start.elapsed())
+        });
+        std::thread::sleep(4 * SECOND);
+        stop.store(true, Ordering::Release);
+        sleeper.join().unwrap()
+    });
+    let load = 100.0 * used.as_secs_f64() / took.as_secs_f64();
+    println!("{load:.1} % of a CPU; {stats:?}");
+    assert!(load < 5.0, "{load:.1} %, {stats:?}");
+    assert!(stats.asleep > took * 9 / 10, "{stats:?}");
+    assert!(stats.by_timeout > 0, "{stats:?}");
+}
+
+/// What a run of single frames came to.
+struct Run {
+    /// From sending a frame to having it, sorted.
+    latencies: Vec<Duration>,
+    stats: SleepStats,
+    interrupts: u64,
+}
+
+/// Sends frames one by one, each after a random pause since the last arrived.
+fn singles(guest: &Guest, driver: &str, count: u32, pause: std::ops::Range<u64>) -> Run {
+    let mut pair = pair(guest, driver);
+    let (before, line) = interrupts(driver);
+    println!("{line}");
+    let mut tx = pair.queues[0].tx.remove(0);
+    let (stop, arrived) = (AtomicBool::new(false), AtomicU32::new(0));
+    let mut latencies = Vec::with_capacity(count as usize);
+    let mut cache = pair.pool.cache();
+    let mut batch = Batch::new(1);
+    let mut rng = fastrand::Rng::with_seed(5);
+    let stats = std::thread::scope(|s| {
+        let sleeper = s.spawn(|| {
+            sleep_on(&mut pair, LONG, &stop, |n| {
+                arrived.fetch_add(n as u32, Ordering::Release);
+            })
+        });
+        for n in 1..=count {
+            std::thread::sleep(Duration::from_micros(rng.u64(pause.clone())));
+            let mut packet = cache.alloc().unwrap();
+            packet.append(&[0xff; 12]).unwrap();
+            packet.append(&[0x88, 0xb5]).unwrap();
+            packet.append(&[0; 46]).unwrap();
+            batch.push(packet).unwrap();
+            let start = Instant::now();
+            while !batch.is_empty() {
+                tx.tx_burst(&mut cache, &mut batch);
+            }
+            while arrived.load(Ordering::Acquire) < n {
+                assert!(start.elapsed() < 2 * LONG, "frame {n} never came");
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            latencies.push(start.elapsed());
+        }
+        stop.store(true, Ordering::Release);
+        sleeper.join().unwrap()
+    });
+    latencies.sort_unstable();
+    let interrupts = interrupts(driver).0 - before;
+    let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+    println!("median {:?}, 99 % {:?}, worst {:?}", at(50), at(99), at(100));
+    println!("{interrupts} interrupts; {stats:?}");
+    Run { latencies, stats, interrupts }
+}
+
+fn prompt(guest: &Guest) {
+    const FRAMES: u32 = 200;
+    let run = singles(guest, GENERIC, FRAMES, 5_000..30_000);
+    // The host may keep the whole guest waiting for a moment, so not every one.
+    let late = run.latencies.iter().filter(|l| **l > SECOND / 100).count();
+    assert!(late <= FRAMES as usize / 10, "{late} of {FRAMES} took longer than 10 ms");
+    assert!(run.latencies[FRAMES as usize / 2] < SECOND / 200);
+    assert!(run.interrupts >= u64::from(FRAMES) / 2, "{} interrupts", run.interrupts);
+}
+
+/// No frame may wait for the end of the sleeper's longest sleep.
+fn stress(guest: &Guest, driver: &str) {
+    let run = singles(guest, driver, 5_000, 0..400);
+    let worst = run.latencies.last().unwrap();
+    assert!(*worst < LONG - SECOND, "a wake-up was lost: {worst:?}, {:?}", run.stats);
+    // At most the one that ended the run.
+    assert!(run.stats.by_timeout <= 1, "{:?}", run.stats);
+    assert!(run.stats.by_interrupt > 500, "it hardly slept: {:?}", run.stats);
+}
+
+fn stress_generic(guest: &Guest) {
+    stress(guest, GENERIC);
+}
+
+fn stress_igb_uio(guest: &Guest) {
+    run("modprobe igb_uio");
+    stress(guest, "igb_uio");
+}
+
+/// The tool's own account, and the kernel's.
+fn idle_echo(guest: &Guest) {
+    let [a, b, ..] = &guest.nics[..] else { unreachable!() };
+    b.bind(GENERIC);
+    let echo = Tool::start("echo", &[&b.0, "--ip", "10.9.0.2", "--idle", "sleep"]);
+    let space = crate::guest::Netns::new(a, "10.9.0.1/24");
+    let answered = || space.sh("ping -c 1 -W 1 10.9.0.2").0;
+    assert!(crate::guest::comes_true(10 * SECOND, answered), "{}", echo.said());
+    let ticks = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", echo.pid())).unwrap();
+        let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks();
+    std::thread::sleep(4 * SECOND);
+    let used = ticks() - before;
+    // 100 a second.
+    println!("{used} ticks of 400");
+    assert!(used < 20, "idle for 4 s and used {used} ticks of 10 ms");
+    let text = space.run("ping -c 20 -i 0.1 -q 10.9.0.2");
+    assert!(text.contains("20 packets received, 0% packet loss"), "{text}");
+    let s = echo.stop();
+    println!("{}", s["idle"]);
+    assert!(s["idle"]["asleep_percent"].as_f64().unwrap() > 80.0, "{s}");
+}

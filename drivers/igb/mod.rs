@@ -1,7 +1,8 @@
 //! The driver for the Intel 82576, 82580, I350, I354, I210 and I211 1 GbE controllers.
 //!
 //! Section numbers are those of the "82576EB Gigabit Ethernet Controller Datasheet"; the later
-//! chips keep its programming model and differ where [`regs::later`] and the device table say so.
+//! chips keep its programming model and differ where [`regs::later`] and the device table say so. A
+//! chapter stands for its sections where only the chapter is certain.
 //!
 //! This folder is what the chip wants, step by step. Who owns what, and when each step is taken, is
 //! [`IntelPort`]'s; the packet path is the ring engine's ([`intel`](super::intel)).

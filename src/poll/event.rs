@@ -54,7 +54,7 @@ pub fn wait<T: AsFd>(sources: &[T], timeout: Duration) -> Result<Woken> {
 
 /// An event that one thread raises and another waits for (`eventfd`).
 #[derive(Debug)]
-pub struct Event {
+pub(crate) struct Event {
     file: File,
 }
 
@@ -63,7 +63,7 @@ impl Event {
     ///
     /// # Errors
     /// [`Error::Io`] when the process has no file descriptor left.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         // SAFETY: no pointers.
         let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
         if fd < 0 {
@@ -76,13 +76,13 @@ impl Event {
     }
 
     /// Lets it happen. It stays so until it is taken.
-    pub fn raise(&self) {
+    pub(crate) fn raise(&self) {
         // Fails only when it was raised 2^64 - 2 times and never taken: it has happened then.
         let _full = (&self.file).write(&1u64.to_ne_bytes());
     }
 
     /// Whether it has happened; it has not any more afterwards.
-    pub fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         (&self.file).read(&mut [0; 8]).is_ok()
     }
 }

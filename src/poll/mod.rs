@@ -15,7 +15,8 @@ mod sleeper;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, Woken, wait};
+pub(crate) use event::Event;
+pub use event::{Woken, wait};
 pub use pin::pin_to_core;
 pub use sleeper::{Polled, SleepConfig, SleepStats, Sleeper};
 

@@ -12,6 +12,7 @@ mod igb_uio;
 mod interrupt;
 mod lost;
 mod memory;
+mod offloads;
 mod refusals;
 mod tools;
 mod traffic;
@@ -76,6 +77,7 @@ fn all() -> impl Iterator<Item = &'static Test> {
         binding::TESTS,
         igb_uio::TESTS,
         traffic::TESTS,
+        offloads::TESTS,
         tools::TESTS,
         interrupt::TESTS,
         crash::TESTS,

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # sourced by vm-lab, which has the variables
 # Part of vm-lab: runs guests and collects what they report.
 #
 # A guest writes to its second serial port, for each test, "plan NAME" before the first of them
@@ -15,7 +16,7 @@ qemu() { # kernel boot
     case $2 in
         iommu)
             machine=q35,kernel-irqchip=split
-            iommu=(-device intel-iommu,intremap=on,caching-mode=on)
+            iommu=(-device 'intel-iommu,intremap=on,caching-mode=on')
             append+=' intel_iommu=on'
             ;;
         lockdown) append+=' lockdown=integrity' ;;

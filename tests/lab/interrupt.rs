@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("interrupt::a_frame_wakes_within_ten_milliseconds", prompt),
     test("interrupt::no_wake_up_is_lost_over_uio_pci_generic", stress_generic).limit(60),
     test("interrupt::no_wake_up_is_lost_over_igb_uio", stress_igb_uio).limit(60),
+    test("interrupt::igb_uio_wakes_with_msi_and_intx_too", other_modes),
     test("interrupt::an_idle_echo_sleeps_and_answers", idle_echo),
 ];
 
@@ -111,6 +112,8 @@ struct Run {
     latencies: Vec<Duration>,
     stats: SleepStats,
     interrupts: u64,
+    /// What /proc/interrupts says.
+    line: String,
 }
 
 /// Sends frames one by one, each after a random pause since the last arrived.
@@ -155,7 +158,7 @@ fn singles(guest: &Guest, driver: &str, count: u32, pause: std::ops::Range<u64>)
     let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
     println!("median {:?}, 99 % {:?}, worst {:?}", at(50), at(99), at(100));
     println!("{interrupts} interrupts; {stats:?}");
-    Run { latencies, stats, interrupts }
+    Run { latencies, stats, interrupts, line }
 }
 
 fn prompt(guest: &Guest) {
@@ -185,6 +188,21 @@ fn stress_generic(guest: &Guest) {
 fn stress_igb_uio(guest: &Guest) {
     run("modprobe igb_uio");
     stress(guest, "igb_uio");
+}
+
+/// Its default is MSI-X.
+fn other_modes(guest: &Guest) {
+    for (mode, line) in [("msi", "PCI-MSI"), ("legacy", "IO-APIC")] {
+        guest.nics[1].unbind();
+        run(&format!("rmmod igb_uio 2> /dev/null; modprobe igb_uio intr_mode={mode}"));
+        let run = singles(guest, "igb_uio", 200, 1_000..3_000);
+        assert!(run.line.contains(line) && !run.line.contains("MSIX"), "{}", run.line);
+        assert!(*run.latencies.last().unwrap() < LONG - SECOND, "{:?}", run.stats);
+        assert!(run.stats.by_timeout <= 1 && run.stats.by_interrupt > 100, "{:?}", run.stats);
+        assert!(run.interrupts > 100, "{} interrupts", run.interrupts);
+    }
+    guest.nics[1].unbind();
+    run("rmmod igb_uio");
 }
 
 /// The tool's own account, and the kernel's.

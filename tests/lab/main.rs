@@ -31,6 +31,8 @@ use guest::Guest;
 enum Boot {
     /// Nothing in the way.
     Main,
+    /// The same, a second time, for the scripts and tools: two guests are done sooner than one.
+    Tools,
     /// An IOMMU that translates.
     Iommu,
     /// Kernel lockdown, as under Secure Boot.
@@ -98,6 +100,7 @@ fn argument(name: &str) -> String {
 fn main() -> ExitCode {
     let boot = match argument("lab.boot").as_str() {
         "main" => Boot::Main,
+        "tools" => Boot::Tools,
         "iommu" => Boot::Iommu,
         "lockdown" => Boot::Lockdown,
         _ => {
@@ -133,9 +136,11 @@ fn main() -> ExitCode {
 
 /// Runs the tests one after the other and reports on standard output.
 fn everything(boot: Boot) -> ExitCode {
-    let only = argument("lab.only");
-    let tests: Vec<_> =
-        all().filter(|t| t.boot == boot && t.name.contains(only.as_str())).collect();
+    let (only, from) = (argument("lab.only"), argument("lab.from"));
+    let tests: Vec<_> = all()
+        .filter(|t| t.boot == boot && t.name.contains(only.as_str()))
+        .skip_while(|t| !from.is_empty() && t.name != from)
+        .collect();
     for t in &tests {
         println!("plan {}", t.name);
     }

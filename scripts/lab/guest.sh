@@ -32,7 +32,7 @@ qemu() { # kernel boot
             -device "igb,bus=rp$i,netdev=h$i,mac=52:54:00:00:00:0$i"
             -netdev "hubport,hubid=$((i / 2)),id=h$i")
     done
-    exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2 -m 1536M \
+    exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2,sockets=2 -m 1536M \
         -object memory-backend-ram,id=m0,size=1024M -object memory-backend-ram,id=m1,size=512M \
         -numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1 \
         -nodefaults -no-user-config -display none -no-reboot \
@@ -116,5 +116,8 @@ missing() { # guest name
             echo "test $1 $test ... FAILED: it did not report" | tee -a "$log"
         done
     fi
-    tail -n 20 "$2.console" "$2.qemu" | sed 's/^/    | /'
+    {
+        grep -E 'Kernel panic|BUG:|Oops' "$2.console" || true
+        tail -n 20 "$2.console" "$2.qemu"
+    } | sed 's/^/    | /'
 }

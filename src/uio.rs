@@ -289,6 +289,16 @@ impl Inner {
         self.gone(self.lost.get_or_init(|| how))
     }
 
+    /// Turns bus mastering off, unless the device is known to be another's by now. That it cannot
+    /// be found out (no descriptor left to list a directory with) is no reason to let DMA go on.
+    fn stop_dma(&self) -> Result<()> {
+        if let Err(gone @ Error::Gone { .. }) = self.still_ours() {
+            return Err(gone);
+        }
+        self.mastering.store(false, Ordering::Relaxed);
+        self.config.set_bus_master(false)
+    }
+
     /// Better no DMA than DMA into somebody else's memory.
     fn check_memory(&self) -> Result<()> {
         let Err(moved) = self.dma.verify() else { return Ok(()) };
@@ -320,14 +330,13 @@ impl AsFd for UioDevice {
 impl Host for UioDevice {
     fn set_bus_master(&self, on: bool) -> Result<()> {
         let inner = &*self.inner;
-        inner.still_ours()?;
-        if on {
-            inner.check_memory()?;
-        } else {
-            inner.mastering.store(false, Ordering::Relaxed);
+        if !on {
+            return inner.stop_dma();
         }
-        inner.config.set_bus_master(on)?;
-        inner.mastering.store(on, Ordering::Relaxed);
+        inner.still_ours()?;
+        inner.check_memory()?;
+        inner.config.set_bus_master(true)?;
+        inner.mastering.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -372,7 +381,7 @@ impl Line for UioDevice {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        match self.still_ours().and_then(|()| self.config.set_bus_master(false)) {
+        match self.stop_dma() {
             // The kernel turns it off when it takes a device away.
             Ok(()) | Err(Error::Gone { .. }) => {}
             Err(error) => {

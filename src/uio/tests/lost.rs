@@ -182,6 +182,13 @@ fn a_moved_page_stops_dma() {
         assert!(matches!(moved, Err(Error::PageMoved { vaddr: v }) if v == vaddr as u64));
         assert_eq!(fake.config(4), 0x03);
     }
+    // What the error's text says to do: another start tells the device the new address.
+    assert!(device.check().unwrap_err().to_string().contains("start it again"));
+    device.set_bus_master(false).unwrap();
+    device.dma().map(DmaTarget::Slots(memory.clone())).unwrap();
+    device.set_bus_master(true).unwrap();
+    device.check().unwrap();
+    assert_eq!(fake.config(4), 0x07);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Against devices made of plain files; see [`fake`].
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;

@@ -282,6 +282,8 @@ fn counters_add_up_and_tell_when_they_stuck() {
         set(RNBC::META.offset, 99);
         set(CRCERRS::META.offset, 4);
         set(ROC::META.offset, 6);
+        set(RUC::META.offset, 1);
+        set(RLEC::META.offset, 7);
         set(GPTC::META.offset, 8);
         set(GOTCL::META.offset, 8 * 64);
         set(XONTXC::META.offset, 1);
@@ -292,7 +294,7 @@ fn counters_add_up_and_tell_when_they_stuck() {
     let s = nic.stats().unwrap();
     assert_eq!((s.rx_packets, s.rx_no_descriptor, s.rx_missed), (34, 6, 4));
     assert_eq!(s.rx_bytes, 2 * (20 * 60 + (1 << 32)));
-    assert_eq!((s.rx_crc_errors, s.rx_length_errors), (8, 12));
+    assert_eq!((s.rx_crc_errors, s.rx_length_errors), (8, 14));
     assert_eq!((s.tx_packets, s.tx_bytes), (16, 16 * 60));
     assert_eq!((s.pause_tx, s.pause_rx), (4, 18));
     assert!(s.saturated.is_empty());

@@ -50,6 +50,11 @@ impl Family {
         !matches!(self, Family::I82576)
     }
 
+    /// I350 and later: DVMOLR, which strips CRC and VLAN tag by queue.
+    pub const fn strips_by_queue(self) -> bool {
+        !matches!(self, Family::I82576 | Family::I82580)
+    }
+
     /// I210 and I211: no serial EEPROM.
     pub const fn is_i21x(self) -> bool {
         matches!(self, Family::I210 | Family::I211)
@@ -126,6 +131,7 @@ pub const CHIPS: &[Chip] = &[
     chip(0x1538, "I210 SGMII", I210, Sgmii),
     chip(0x157B, "I210 flashless", I210, Copper),
     chip(0x157C, "I210 SerDes flashless", I210, Serdes),
+    chip(0x15F6, "I210 SGMII flashless", I210, Sgmii),
     chip(0x1539, "I211", I211, Copper),
 ];
 

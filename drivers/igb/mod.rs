@@ -153,7 +153,7 @@ impl Silicon for Chip {
         buffers: Geometry,
         cfg: &PortConfig,
     ) {
-        rx_init::queue(bar, n, ring, buffers, cfg);
+        rx_init::queue(bar, self.family, n, ring, buffers, cfg);
     }
 
     fn tx_init<B: Bar>(&self, bar: &B, _cfg: &PortConfig) {

@@ -50,16 +50,15 @@ pub(super) fn count<B: Bar>(bar: &B, family: Family, counters: &mut Counters) ->
     counters.update(|| check_alive(bar), |c| read(bar, family, c))
 }
 
-/// Takes one queue's drop counter, and says whether it got stuck. Those of I210 and I211 do not
-/// clear on read.
+/// Takes one queue's drop counter, and says whether it got stuck. It has 12 bits on the 82576 and
+/// up to 32 on later chips; those of I210 and I211 do not clear on read.
 fn dropped<B: Bar>(bar: &B, family: Family, n: u32) -> (u64, bool) {
     let raw = RQDPC::read_at(bar, n);
     if family.is_i21x() {
         RQDPC(0).write_at(bar, n);
-        return (raw.raw().into(), raw.raw() == u32::MAX);
     }
-    let count = raw.get(RQDPC::COUNT);
-    (count.into(), count == RQDPC::COUNT.mask())
+    let count = if family.is_later() { raw.raw() } else { raw.get(RQDPC::COUNT) };
+    (count.into(), count == u32::MAX || (!family.is_i21x() && count == RQDPC::COUNT.mask()))
 }
 
 fn read<B: Bar>(bar: &B, family: Family, c: &mut Counters) -> Sums {

@@ -61,6 +61,35 @@ fn drop_counters_of_an_i210_are_cleared_by_hand() {
 }
 
 #[test]
+fn drop_counters_of_an_82580_have_more_than_12_bits() {
+    let bar = Fake::new();
+    let mut nic = open_as(&bar, 0x150E).unwrap();
+    let _queues = nic.start(&config(), &pool()).unwrap();
+    for (count, saturated) in [(0x1_0000, false), (u32::MAX, true)] {
+        bar.poke(RQDPC::META.offset_of(1), count);
+        let (before, stats) = (nic.stats().unwrap(), nic.stats().unwrap());
+        assert_eq!(before, stats);
+        assert_eq!(stats.saturated.is_empty(), !saturated);
+    }
+    assert_eq!(nic.stats().unwrap().rx_no_descriptor, 0x1_0000 + u64::from(u32::MAX));
+}
+
+#[test]
+fn the_crc_is_taken_out_by_every_queue_of_an_i210() {
+    let bar = Fake::new();
+    let mut nic = open_as(&bar, 0x1533).unwrap();
+    // As a driver leaves it that keeps the CRC and strips tags.
+    bar.state().log.clear();
+    drop(nic.start(&PortConfig { vlan_strip: false, ..config() }, &pool()).unwrap());
+    for n in 0..2 {
+        when::<DVMOLR>(&bar.log(), n, |r| r.raw() == 0x8000_0000);
+    }
+    // Queues 2 and 3 are not used.
+    let log = bar.log();
+    assert!(!log.iter().any(|e| matches!(e, Event::Write(0xc0b8 | 0xc0f8, _))));
+}
+
+#[test]
 fn each_port_has_its_own_phy_semaphore_and_done_bit() {
     let bar = Fake::new();
     bar.model(|m| m.port = 1);

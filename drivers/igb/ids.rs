@@ -1,5 +1,7 @@
 //! Which PCI devices this driver drives, and how they differ.
 
+use crate::mmio::RegMeta;
+
 /// Intel.
 pub const VENDOR: u16 = 0x8086;
 
@@ -53,6 +55,17 @@ impl Family {
     /// I350 and later: DVMOLR, which strips CRC and VLAN tag by queue.
     pub const fn strips_by_queue(self) -> bool {
         !matches!(self, Family::I82576 | Family::I82580)
+    }
+
+    /// Whether a register of [`LATER`](super::regs::later::LATER) is one of its.
+    pub fn has(self, register: &RegMeta) -> bool {
+        match register.name {
+            "EEMNGCTL_I21X" | "INVM_DATA" => self.is_i21x(),
+            "RAL_24" | "RAH_24" => self.receive_addresses() >= 32,
+            "DVMOLR" => self.strips_by_queue(),
+            "TQAVCTRL" => self == Family::I210,
+            _ => self.is_later(),
+        }
     }
 
     /// I210 and I211: no serial EEPROM.

@@ -197,7 +197,7 @@ impl Silicon for Chip {
     }
 
     fn registers<B: Bar>(&self, bar: &B) -> Vec<RegValue> {
-        let later = regs::later::LATER.iter().filter(|_| self.family.is_later());
+        let later = regs::later::LATER.iter().filter(|r| self.family.has(r));
         dump(bar, regs::table().chain(later).filter(|r| regs::safe_to_read(r)))
     }
 }

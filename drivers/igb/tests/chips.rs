@@ -1,7 +1,9 @@
 //! Where the chips differ: NVM, link, queues, filters.
 
 use super::*;
-use crate::drivers::igb::regs::later::{DVMOLR, MDICNFG, PHPM, RAH_24};
+use crate::drivers::igb::regs::later::{
+    DMACR, DTXMXPKTSZ, DVMOLR, MDICNFG, PHPM, RAH_24, TQAVCTRL,
+};
 
 #[test]
 fn an_unreliable_nvm_is_refused() {
@@ -87,6 +89,51 @@ fn the_crc_is_taken_out_by_every_queue_of_an_i210() {
     // Queues 2 and 3 are not used.
     let log = bar.log();
     assert!(!log.iter().any(|e| matches!(e, Event::Write(0xc0b8 | 0xc0f8, _))));
+}
+
+#[test]
+fn what_the_kernel_s_driver_switched_on_is_undone() {
+    let bar = Fake::new();
+    // Resets of this fake clear everything, so the bits come back as somebody's who is stronger.
+    bar.trouble(|t| t.reads = Some((DMACR::META.offset, 0xb000_0000, 0xb000_0000)));
+    drop(open_as(&bar, 0x1533).unwrap());
+    // Coalescing off, reserved bits kept.
+    when::<DMACR>(&bar.log(), 0, |r| r.raw() == 0x3000_0000);
+    bar.trouble(|t| t.reads = Some((TQAVCTRL::META.offset, 1, 1)));
+    bar.state().log.clear();
+    drop(open_as(&bar, 0x1533).unwrap());
+    when::<TQAVCTRL>(&bar.log(), 0, |r| !r.has(TQAVCTRL::MODE));
+    let buffers = (bar.peek::<RXPBS>(0).raw(), bar.peek::<TXPBS>(0).raw());
+    assert_eq!(buffers, (0xa2, 0x0400_0014));
+    assert_eq!(bar.peek::<DTXMXPKTSZ>(0).raw() * 64, 9728);
+    // The other chips' buffers are nobody's business, and the 82576 does not coalesce.
+    for device in [0x1539, 0x150E, 0x10C9] {
+        bar.trouble(|t| t.reads = None);
+        bar.state().log.clear();
+        drop(open_as(&bar, device).unwrap());
+        let writes = |at| bar.log().iter().any(|e| matches!(e, Event::Write(o, _) if *o == at));
+        assert!(!writes(TXPBS::META.offset) && !writes(TQAVCTRL::META.offset), "{device:#x}");
+        assert_eq!(writes(DMACR::META.offset), device != 0x10C9);
+    }
+}
+
+#[test]
+fn the_dump_has_each_chip_s_own_registers() {
+    let bar = Fake::new();
+    let names = |device, name: &str| {
+        let nic = open_as(&bar, device).unwrap();
+        nic.registers().iter().any(|r| r.name == name)
+    };
+    for (name, on) in [
+        ("MDICNFG", [false, true, true, true]),
+        ("DVMOLR", [false, false, true, true]),
+        ("TQAVCTRL", [false, false, true, false]),
+        ("INVM_DATA", [false, false, true, true]),
+        ("RAH_24", [false; 4]),
+    ] {
+        let has = [0x10C9, 0x150E, 0x1533, 0x1539].map(|device| names(device, name));
+        assert_eq!(has, on, "{name}");
+    }
 }
 
 #[test]

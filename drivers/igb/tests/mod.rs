@@ -221,6 +221,17 @@ fn options_reach_their_registers() {
 }
 
 #[test]
+fn pause_frames_leave_room_for_what_is_under_way() {
+    let bar = Fake::new();
+    let mut nic = open(&bar).unwrap();
+    let cfg = PortConfig { flow_control: FlowControl::Full, ..config() };
+    drop(nic.start(&cfg, &pool()).unwrap());
+    // Two frames, the pause quanta that a partner may take (802.3 annex 31B), cable and PHYs.
+    let room = 64 * 1024 - bar.peek::<FCRTH>(0).raw();
+    assert!(room > 2 * 1526 + 1024, "{room}");
+}
+
+#[test]
 fn what_cannot_be_started_is_refused_before_anything_is_touched() {
     let bar = Fake::new();
     let mut nic = open(&bar).unwrap();

@@ -6,7 +6,7 @@ use super::registers::asked;
 use super::rig::{Rig, udp};
 use crate::drivers::igb::regs::{
     CTRL, EECD, EEMNGCTL, EERD, EICR, EICS, EIMC, EIMS, GPIE, IAM, ICR, ICS, IMC, IMS, MDIC, RAH,
-    RAL, RAL_ALIAS, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, TCTL, TDT, TXDCTL,
+    RAL, RAL_ALIAS, RDT, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, TCTL, TDH, TDT, TXDCTL,
 };
 use crate::drivers::sim::{Model, Rule, SimBar, SimNic};
 use crate::mmio::{Bar, Register};
@@ -191,6 +191,20 @@ fn master_disable_stops_dma_before_it_shows() {
     assert_eq!(rig.receive(&frame).len(), 0);
     CTRL::read(&rig.bar).with(CTRL::GIO_DIS, 0).write(&rig.bar);
     assert_eq!(rig.receive(&frame).len(), 2);
+}
+
+#[test]
+fn a_queue_that_is_off_takes_no_tail() {
+    let rig = Rig::on(Model::I82576, 0, |bar| {
+        TDT(5).write_at(bar, 1);
+        RDT(5).write(bar);
+        assert_eq!((TDT::read_at(bar, 1).raw(), RDT::read(bar).raw()), (0, 0));
+        TDH(7).write(bar);
+    });
+    // Switching it on starts it anew.
+    assert_eq!((TDH::read(&rig.bar).raw(), RDT::read(&rig.bar).raw()), (0, 0));
+    RDT(5).write(&rig.bar);
+    assert_eq!(RDT::read(&rig.bar).raw(), 5);
 }
 
 #[test]

@@ -42,9 +42,10 @@ impl Family {
         }
     }
 
-    /// Whether virtual functions exist, and with them the registers of the 82576's chapter 8.14.
-    pub const fn virtual_functions(self) -> bool {
-        matches!(self, Family::I82576 | Family::I350 | Family::I354)
+    /// Whether there are pools, for virtual functions or for queues only, and with them the
+    /// registers of the 82576's chapter 8.14.
+    pub const fn pools(self) -> bool {
+        !self.is_i21x()
     }
 
     /// 82580 and later: MDICNFG, PHPM, STATUS.PF_RST_DONE.

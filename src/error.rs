@@ -41,7 +41,8 @@ pub enum Error {
         /// The kernel driver it is bound to, if any.
         driver: Option<String>,
     },
-    /// Another process owns the device.
+    /// Somebody owns the device: another process, or what is left of an earlier port of this one
+    /// (queues and interrupts keep it, too).
     Busy {
         /// Its address.
         addr: String,
@@ -106,7 +107,8 @@ pub enum Error {
     },
     /// `/proc/self/pagemap` hides physical addresses from this process.
     NoPhysicalAddress,
-    /// The kernel moved a page that a device may be writing to.
+    /// The kernel moved a page that a device may be writing to. Its DMA was stopped, and frames are
+    /// lost until the port is stopped and started again.
     PageMoved {
         /// Virtual address of the page.
         vaddr: u64,
@@ -212,8 +214,9 @@ impl fmt::Display for Error {
             ),
             Error::Busy { addr } => write!(
                 f,
-                "{addr} is in use by another process; stop that one first (a PCI device's lock is \
-                 on its resource0 file)"
+                "{addr} is in use by another process, or by a port, queue or interrupt of this one \
+                 that was not dropped; end that first (a PCI device's lock is on its resource0 \
+                 file)"
             ),
             Error::Permission { what, fix } => write!(f, "no permission to {what}; {fix}"),
             Error::Lockdown { what } => write!(
@@ -271,8 +274,9 @@ impl fmt::Display for Error {
             ),
             Error::PageMoved { vaddr } => write!(
                 f,
-                "the kernel moved the DMA page at {vaddr:#x}; DMA was stopped. Reserve 1 GiB \
-                 pages at boot and avoid move_pages and memory hotplug"
+                "the kernel moved the DMA page at {vaddr:#x}, so DMA was stopped; stop the port and \
+                 start it again, and keep off what moves pages: move_pages, memory hotplug, and 1 \
+                 GiB pages that are not reserved at boot"
             ),
             Error::Timeout { register, last, waited } => write!(
                 f,

@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::mem::PhysicalMap;
 use crate::mmio::MappedBar;
 use crate::pci::{Command, ConfigSpace, PciAddr, PciDevice};
+use crate::poll::{LONGEST, pollfd, ppoll};
 use crate::port::{Host, Line};
 
 mod take;
@@ -27,8 +28,6 @@ pub(crate) mod tests;
 
 use take::Roots;
 
-/// Longest single wait for an interrupt.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// The X550's INTx status bit does not work (Intel X550 specification update, and the reason why
 /// vfio-pci hides the pin), so the kernel would take its interrupts for somebody else's.
 const X550: (u16, u16) = (0x8086, 0x1563);
@@ -171,7 +170,7 @@ impl UioDevice {
     pub fn wait(&self, timeout: Duration) -> Result<Option<u32>> {
         self.interrupt()?;
         let start = Instant::now();
-        let timeout = timeout.min(LONGEST_WAIT);
+        let timeout = timeout.min(LONGEST);
         loop {
             let left = timeout.saturating_sub(start.elapsed());
             match poll(self.as_fd(), left) {
@@ -289,6 +288,16 @@ impl Inner {
         self.gone(self.lost.get_or_init(|| how))
     }
 
+    /// Turns bus mastering off, unless the device is known to be another's by now. That it cannot
+    /// be found out (no descriptor left to list a directory with) is no reason to let DMA go on.
+    fn stop_dma(&self) -> Result<()> {
+        if let Err(gone @ Error::Gone { .. }) = self.still_ours() {
+            return Err(gone);
+        }
+        self.mastering.store(false, Ordering::Relaxed);
+        self.config.set_bus_master(false)
+    }
+
     /// Better no DMA than DMA into somebody else's memory.
     fn check_memory(&self) -> Result<()> {
         let Err(moved) = self.dma.verify() else { return Ok(()) };
@@ -320,14 +329,13 @@ impl AsFd for UioDevice {
 impl Host for UioDevice {
     fn set_bus_master(&self, on: bool) -> Result<()> {
         let inner = &*self.inner;
-        inner.still_ours()?;
-        if on {
-            inner.check_memory()?;
-        } else {
-            inner.mastering.store(false, Ordering::Relaxed);
+        if !on {
+            return inner.stop_dma();
         }
-        inner.config.set_bus_master(on)?;
-        inner.mastering.store(on, Ordering::Relaxed);
+        inner.still_ours()?;
+        inner.check_memory()?;
+        inner.config.set_bus_master(true)?;
+        inner.mastering.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -372,7 +380,7 @@ impl Line for UioDevice {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        match self.still_ours().and_then(|()| self.config.set_bus_master(false)) {
+        match self.stop_dma() {
             // The kernel turns it off when it takes a device away.
             Ok(()) | Err(Error::Gone { .. }) => {}
             Err(error) => {
@@ -388,16 +396,7 @@ fn in_error(events: libc::c_short) -> bool {
 
 /// What happened on `fd` within `timeout`; 0 when nothing did.
 fn poll(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<libc::c_short> {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let time = libc::timespec {
-        // At most LONGEST_WAIT.
-        tv_sec: timeout.as_secs() as libc::time_t,
-        tv_nsec: timeout.subsec_nanos() as libc::c_long,
-    };
-    // SAFETY: one entry, a valid time, and no signal mask.
-    match unsafe { libc::ppoll(&mut entry, 1, &time, std::ptr::null()) } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => Ok(0),
-        _ => Ok(entry.revents),
-    }
+    let mut entry = pollfd(fd);
+    ppoll(std::slice::from_mut(&mut entry), timeout)?;
+    Ok(entry.revents)
 }

@@ -180,6 +180,8 @@ struct Running {
     pool: Mempool,
     space: Arc<DmaSpace>,
     life: Arc<Lifeline>,
+    /// Bus mastering was asked for since the device learned of this memory.
+    exposed: bool,
 }
 
 impl<B: Bar, S: Silicon> IntelPort<B, S> {
@@ -284,8 +286,9 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         self.counters = Counters::default();
         self.life = Some(life.clone());
         // From here on memory is given back by `bring_down` only.
-        self.running = Some(Running { rings, pool: pool.clone(), space, life });
-        let result = self.program(cfg);
+        let exposed = false;
+        self.running = Some(Running { rings, pool: pool.clone(), space, life, exposed });
+        let result = self.program(cfg).and_then(|()| self.enable(cfg));
         if result.is_err()
             && let Err(e) = self.bring_down()
         {
@@ -294,11 +297,9 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         result
     }
 
-    /// The numbered steps of 4.6.3.
-    fn program(&self, cfg: &PortConfig) -> Result<Queues> {
-        let Some(running) = &self.running else {
-            return Err(Error::State { why: "the port is stopped; start it first".to_owned() });
-        };
+    /// The numbered steps of 4.6.3, up to where DMA may begin.
+    fn program(&self, cfg: &PortConfig) -> Result<()> {
+        let Some(running) = &self.running else { return Err(stopped()) };
         let (bar, chip) = (&self.bar, self.chip);
         let (rx_rings, tx_rings) = running.rings.split_at(cfg.rx_queues.into());
         // 1. Disable interrupts, global reset, wait for EEPROM autoload and DMA initialisation.
@@ -318,9 +319,19 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
             chip.tx_queue_init(bar, n, ring);
         }
         chip.irq_init(bar, cfg);
-        chip.check_alive(bar)?;
-        // 5. DMA may begin.
+        chip.check_alive(bar)
+    }
+
+    /// The numbered steps from there on.
+    fn enable(&mut self, cfg: &PortConfig) -> Result<Queues> {
+        // 5. DMA may begin, even if this fails half-way.
+        if let Some(running) = &mut self.running {
+            running.exposed = true;
+        }
         self.host.set_bus_master(true)?;
+        let Some(running) = &self.running else { return Err(stopped()) };
+        let (bar, chip) = (&self.bar, self.chip);
+        let (rx_rings, tx_rings) = running.rings.split_at(cfg.rx_queues.into());
         // 6. Transmit on, then its queues.
         chip.tx_enable(bar);
         let mut queues = Queues { rx: Vec::new(), tx: Vec::new() };
@@ -394,27 +405,26 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         let running = ManuallyDrop::new(running);
         // A device that the kernel took back is the kernel's: its registers are not ours to touch.
         let taken = self.host.check().err().filter(|e| matches!(e, Error::Gone { .. }));
-        let ours = taken.is_none();
         // 1. Mask, receiver off, queues off, master disable.
         let stopped = match taken {
             Some(gone) => Halt { master_off: false, error: Some(gone) },
             None => self.chip.halt(&self.bar),
         };
+        // Of a device that does not answer, what is read and written back would be all ones.
+        let there = !matches!(stopped.error, Some(Error::Gone { .. }));
         // Last look at the counters, before the reset clears them.
-        let counted = if ours { self.chip.count(&self.bar, &mut self.counters) } else { Ok(()) };
+        let counted = if there { self.chip.count(&self.bar, &mut self.counters) } else { Ok(()) };
         // 2. The bus lets no request of its through any more.
         let bus = self.host.set_bus_master(false);
         // 3. Reset.
-        let reset = match &stopped.error {
-            Some(Error::Gone { .. }) => Ok(()),
-            _ => self.chip.reset(&self.bar, !stopped.master_off),
-        };
-        if ours {
+        let reset = if there { self.chip.reset(&self.bar, !stopped.master_off) } else { Ok(()) };
+        if there {
             self.chip.claim(&self.bar, false);
         }
-        // 4. Memory. Either proof will do: the device says that nothing is pending, or the bus
-        //    cannot carry anything (and reading the bit back has pushed out what was under way).
-        if stopped.master_off || bus.is_ok() {
+        // 4. Memory. Any proof will do: the device says that nothing is pending, or the bus cannot
+        //    carry anything (and reading the bit back has pushed out what was under way), or it
+        //    never could since the device learned of this memory.
+        if stopped.master_off || bus.is_ok() || !running.exposed {
             running.life.quiet();
             drop(ManuallyDrop::into_inner(running));
         } else {
@@ -426,6 +436,11 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         }
         stopped.error.map_or(Ok(()), Err).and(bus).and(reset).and(counted)
     }
+}
+
+/// The error of what only a running port can do.
+fn stopped() -> Error {
+    Error::State { why: "the port is stopped; start it first".to_owned() }
 }
 
 impl<B: Bar, S: Silicon> Control for IntelPort<B, S> {

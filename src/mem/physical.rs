@@ -178,6 +178,12 @@ impl DmaMap for PhysicalMap {
         Ok(chunks)
     }
 
+    /// A page that the device was told to forget may move.
+    fn unmap(&self, target: &DmaTarget) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|k| !k.target.is(target));
+    }
+
     fn ring_backing(&self) -> Backing {
         self.rings.clone()
     }
@@ -334,6 +340,21 @@ mod tests {
         drop(block);
         map.verify().unwrap();
         assert!(map.known.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn memory_that_the_device_has_forgotten_may_move() {
+        let map = fixture();
+        let (kept, forgotten) = (block(1), block(1));
+        for (block, physical) in [(&kept, 0x0020_0000), (&forgotten, 0x0040_0000)] {
+            put(&map, block.mapping().as_ptr().addr(), physical);
+            map.map(DmaTarget::Rings(block.clone())).unwrap();
+        }
+        map.unmap(&DmaTarget::Rings(forgotten.clone()));
+        put(&map, forgotten.mapping().as_ptr().addr(), 0x0060_0000);
+        map.verify().unwrap();
+        put(&map, kept.mapping().as_ptr().addr(), 0x0080_0000);
+        assert!(matches!(map.verify(), Err(Error::PageMoved { .. })));
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub trait DmaMap: Send + Sync + fmt::Debug {
     /// When the memory cannot be translated or mapped.
     fn map(&self, target: DmaTarget) -> Result<Vec<Iova>>;
 
+    /// The device is quiet, or has been told to forget `target`: whatever happens to that memory
+    /// no longer matters to it.
+    fn unmap(&self, target: &DmaTarget) {
+        let _nothing_to_undo = target;
+    }
+
     /// Where descriptor rings for this device should come from.
     fn ring_backing(&self) -> Backing;
 
@@ -157,6 +163,16 @@ impl DmaSpace {
     }
 }
 
+impl Drop for DmaSpace {
+    fn drop(&mut self) {
+        // Rings are known for as long as they exist; pools live on.
+        let attached = self.attached.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for mem in attached.drain(..) {
+            self.map.unmap(&DmaTarget::Slots(mem));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +183,7 @@ mod tests {
     struct Gaps {
         missing: usize,
         calls: Mutex<Vec<usize>>,
+        unmapped: Mutex<Vec<usize>>,
     }
 
     const FIRST: u64 = 0x50_0000_0000;
@@ -177,6 +194,9 @@ mod tests {
             self.calls.lock().unwrap().push(n);
             let each = (0..n as u64).map(|i| Iova(FIRST + i * 4 * CHUNK as u64));
             Ok(each.skip(self.missing).collect())
+        }
+        fn unmap(&self, target: &DmaTarget) {
+            self.unmapped.lock().unwrap().push(target.mapping().as_ptr().addr());
         }
         fn ring_backing(&self) -> Backing {
             Backing::Heap
@@ -239,14 +259,27 @@ mod tests {
         assert_eq!(*map.calls.lock().unwrap(), [0; 0]);
     }
 
+    fn pool() -> Mempool {
+        let config = PoolConfig { count: 1024, backing: Backing::Heap, ..PoolConfig::default() };
+        Mempool::new(&config).unwrap()
+    }
+
+    #[test]
+    fn pools_are_unmapped_with_the_space() {
+        let (map, space) = space(0);
+        let pools = [pool(), pool()];
+        for pool in pools.iter().chain(&pools) {
+            space.attach(pool.mem()).unwrap();
+        }
+        assert!(map.unmapped.lock().unwrap().is_empty());
+        drop(space);
+        let starts = pools.each_ref().map(|p| p.mem().mapping().as_ptr().addr());
+        assert_eq!(*map.unmapped.lock().unwrap(), starts);
+    }
+
     #[test]
     fn a_map_that_leaves_chunks_out_is_refused() {
-        let pool = Mempool::new(&PoolConfig {
-            count: 1024,
-            backing: Backing::Heap,
-            ..PoolConfig::default()
-        })
-        .unwrap();
+        let pool = pool();
         assert!(pool.mem().chunks() > 1);
         for missing in [1, 2] {
             let (_, space) = space(missing);

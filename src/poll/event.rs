@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 
 /// Longest single wait: what is longer is cut.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What ended a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,25 @@ pub enum Woken {
 /// [`Error::Io`] when the kernel refuses.
 pub fn wait<T: AsFd>(sources: &[T], timeout: Duration) -> Result<Woken> {
     // Few at most: one a port.
-    let mut fds: Vec<libc::pollfd> = sources
-        .iter()
-        .map(|s| libc::pollfd { fd: s.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 })
-        .collect();
+    let mut fds: Vec<_> = sources.iter().map(|s| pollfd(s.as_fd())).collect();
+    match ppoll(&mut fds, timeout) {
+        Ok(0) => Ok(Woken::Timeout),
+        Ok(_) => Ok(Woken::Event),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Woken::Signal),
+        Err(source) => {
+            Err(Error::Io { what: "wait for an interrupt".to_owned(), path: None, source })
+        }
+    }
+}
+
+/// What [`ppoll`] is to wait for.
+pub(crate) fn pollfd(fd: BorrowedFd<'_>) -> libc::pollfd {
+    libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }
+}
+
+/// Waits for one of `fds` for at most `timeout`, cut to [`LONGEST`]. How many have something to
+/// tell, which they hold then.
+pub(crate) fn ppoll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<usize> {
     let timeout = timeout.min(LONGEST);
     let mut until = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     until.tv_sec = libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX);
@@ -40,16 +55,7 @@ pub fn wait<T: AsFd>(sources: &[T], timeout: Duration) -> Result<Woken> {
     // SAFETY: the array is live and as long as `count` says, the time is live, and no mask means
     // that the thread's own stays.
     let ready = unsafe { libc::ppoll(fds.as_mut_ptr(), count, &until, std::ptr::null()) };
-    match ready {
-        0 => Ok(Woken::Timeout),
-        n if n > 0 => Ok(Woken::Event),
-        _ => match io::Error::last_os_error() {
-            e if e.kind() == io::ErrorKind::Interrupted => Ok(Woken::Signal),
-            source => {
-                Err(Error::Io { what: "wait for an interrupt".to_owned(), path: None, source })
-            }
-        },
-    }
+    usize::try_from(ready).map_err(|_| io::Error::last_os_error())
 }
 
 /// An event that one thread raises and another waits for (`eventfd`).

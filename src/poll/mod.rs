@@ -15,7 +15,7 @@ mod sleeper;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use event::Event;
+pub(crate) use event::{Event, LONGEST, pollfd, ppoll};
 pub use event::{Woken, wait};
 pub use pin::pin_to_core;
 pub use sleeper::{Polled, SleepConfig, SleepStats, Sleeper};

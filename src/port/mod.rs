@@ -189,7 +189,9 @@ impl Port {
     /// (`sim:82599?wire=loopback`). See [`crate::drivers`] for the strings.
     ///
     /// # Errors
-    /// Whatever stands in the way, with what to do about it; nothing is changed then.
+    /// Whatever stands in the way, with what to do about it. A NIC that is refused is untouched; one
+    /// that fails to come up ([`Timeout`](crate::Error::Timeout), [`Eeprom`](crate::Error::Eeprom),
+    /// [`Gone`](crate::Error::Gone)) was halted and does no DMA.
     pub fn open(name: &str) -> Result<Self> {
         crate::drivers::open(name)
     }

@@ -1,6 +1,7 @@
 //! Against devices made of plain files; see [`fake`].
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;
@@ -59,7 +60,9 @@ fn a_second_owner_is_refused_until_the_last_handle_is_gone() {
     let bar = clone.bar();
     drop(clone);
     assert_eq!(fake.config(4), 0x03, "bus mastering goes off with the last device handle");
-    assert!(matches!(fake.open(), Err(Error::Busy { .. })), "somebody can still ring doorbells");
+    let busy = fake.open().unwrap_err();
+    assert!(matches!(busy, Error::Busy { .. }), "somebody can still ring doorbells");
+    assert!(busy.to_string().contains("of this one"), "{busy}");
     drop(bar);
     // The node once, config, resource0 and its mapping.
     let device = fake.open().unwrap();

@@ -79,6 +79,8 @@ pub(crate) struct State<M> {
     /// Which words clear when they are read.
     clears: Vec<bool>,
     pub(crate) log: Vec<Event>,
+    /// Offsets of writes while it answered all ones.
+    pub(crate) lost: Vec<u32>,
     now: Duration,
     mute_until: Duration,
     pub(crate) accesses: u64,
@@ -108,6 +110,7 @@ impl<M: Model> Fake<M> {
             words: Words(vec![0; clears.len()]),
             clears,
             log: Vec::new(),
+            lost: Vec::new(),
             now: Duration::ZERO,
             mute_until: Duration::ZERO,
             accesses: 0,
@@ -207,7 +210,9 @@ impl<M: Model> Bar for Fake<M> {
 
     fn write32(&self, offset: u32, value: u32) {
         let mut s = self.state();
-        if offset < BAR_LEN && !s.all_ones() {
+        if s.all_ones() {
+            s.lost.push(offset);
+        } else if offset < BAR_LEN {
             s.write(offset, value);
         }
     }

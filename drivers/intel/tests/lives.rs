@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fake::{Fake, Model, free, pool};
+use super::fake::{Fake, Model, Trouble, free, pool};
 use crate::drivers::intel::{IntelPort, Silicon};
 use crate::error::{Error, Result};
 use crate::mmio::Bar;
@@ -76,6 +76,38 @@ pub(crate) fn memory_stays_reserved_when_dma_may_still_run<F: Family>() {
     assert_eq!(free(&pool), pool.capacity() as usize - 2 * 63);
     let why = nic.start(&config(), &pool).unwrap_err().to_string();
     assert!(why.contains("could not prove"), "{why}");
+}
+
+/// The bus of a device that was taken away cannot be switched off. That costs no memory which the
+/// device was never given.
+pub(crate) fn memory_that_dma_never_reached_comes_back<F: Family>() {
+    let (bar, pool) = (Fake::new(), pool());
+    let mut nic = F::open(&bar).unwrap();
+    for _ in 0..2 {
+        bar.trouble(|t| {
+            t.bus_master_stuck = true;
+            t.stuck = Some((F::STATUS, 0));
+        });
+        let refused = nic.start(&config(), &pool).unwrap_err().to_string();
+        assert!(refused.contains("does not change"), "{refused}");
+        assert_eq!(free(&pool), pool.capacity() as usize);
+    }
+    bar.trouble(|t| *t = Trouble::default());
+    drop(nic.start(&config(), &pool).unwrap());
+}
+
+/// What reads as all ones is not written back to a device that may only be out of reach.
+pub(crate) fn a_vanished_device_is_left_as_it_is<F: Family>() {
+    /// Where both families have it.
+    const CTRL_EXT: u32 = 0x18;
+    let bar = Fake::new();
+    let (mut nic, queues) = started::<F>(&bar);
+    drop(queues);
+    bar.trouble(|t| t.gone_after = Some(0));
+    assert!(matches!(nic.stop(), Err(Error::Gone { .. })));
+    let lost = bar.state().lost.clone();
+    assert!(!lost.is_empty() && !lost.contains(&CTRL_EXT), "{lost:x?}");
+    assert!(!bar.state().bus_master);
 }
 
 /// A device that vanishes at any access is reported as gone, and costs no buffer.

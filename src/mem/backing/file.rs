@@ -32,7 +32,7 @@ const RETRIES: u32 = 100;
 /// to a cleaner that came between creating and locking.
 const NAMES: u32 = 64;
 
-/// How long a dying process may take to close its descriptors, and how often it is looked at.
+/// How long dying processes may take to close their descriptors, and how often one is looked at.
 const DEATH: Duration = Duration::from_secs(2);
 const DEATH_POLL: Duration = Duration::from_millis(2);
 
@@ -80,18 +80,24 @@ pub(super) fn map(dir: &Path, len: usize, node: Option<u32>) -> Result<Mapping> 
 /// A killed process leaves its files on purpose: its NIC may have been writing. The kernel turns
 /// the bus mastering of such a NIC off while the process dies, which is waited for; so call this
 /// only when no device that such a process drove had it turned on again before it was reset.
-/// Files of living processes and files of other names stay.
+/// Files of living processes and files of other names stay, and so do those of a process that is
+/// still dying after two seconds, which are waited for once and not for each file.
 ///
 /// # Errors
 /// [`Error::Io`] when the directory cannot be read. A file that cannot be opened or removed is
 /// skipped.
 pub fn clean_stale(dir: &Path) -> Result<usize> {
+    clean(dir, Path::new("/proc"), DEATH)
+}
+
+fn clean(dir: &Path, proc: &Path, patience: Duration) -> Result<usize> {
     let mut removed = 0;
+    let until = Instant::now() + patience;
     let entries = fs::read_dir(dir).map_err(|e| Error::io("list", dir, e))?;
     for entry in entries {
         let entry = entry.map_err(|e| Error::io("list", dir, e))?;
         let Some(owner) = Owner::of(&entry.file_name()) else { continue };
-        match remove_if_stale(&entry.path(), owner) {
+        match remove_if_stale(&entry.path(), || owner.ends_before(until, proc)) {
             Ok(true) => removed += 1,
             Ok(false) => {}
             Err(error) => {
@@ -104,7 +110,7 @@ pub fn clean_stale(dir: &Path) -> Result<usize> {
 
 /// Everybody removes a file of ours with its lock held, so `path` cannot come to name another
 /// file between the check and the removal.
-fn remove_if_stale(path: &Path, owner: Owner) -> io::Result<bool> {
+fn remove_if_stale(path: &Path, ended: impl FnOnce() -> bool) -> io::Result<bool> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -113,7 +119,7 @@ fn remove_if_stale(path: &Path, owner: Owner) -> io::Result<bool> {
     if !meta.is_file() || !try_lock(&file)? || file.metadata()?.nlink() == 0 {
         return Ok(false);
     }
-    if !owner.wait_for_its_end() {
+    if !ended() {
         return Err(io::Error::other("its process is dying and has not closed everything yet"));
     }
     fs::remove_file(path)?;
@@ -140,14 +146,12 @@ impl Owner {
         }
     }
 
-    /// False when it is still on its way out after [`DEATH`].
-    fn wait_for_its_end(self) -> bool {
-        let start = Instant::now();
+    /// Waits for its end. False when it is still on its way out at `until`.
+    fn ends_before(self, until: Instant, proc: &Path) -> bool {
+        let stat = proc.join(self.pid.to_string()).join("stat");
         // Gone, hidden, or another's pid: nothing to wait for.
-        while fs::read_to_string(format!("/proc/{}/stat", self.pid))
-            .is_ok_and(|stat| is_dying(&stat, self.born))
-        {
-            if start.elapsed() >= DEATH {
+        while fs::read_to_string(&stat).is_ok_and(|stat| is_dying(&stat, self.born)) {
+            if Instant::now() >= until {
                 return false;
             }
             std::thread::sleep(DEATH_POLL);
@@ -371,11 +375,12 @@ mod tests {
         let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
         let killed = Owner { pid: child.id(), born: parse_start_time(&stat).unwrap() };
         child.kill().unwrap();
-        assert!(killed.wait_for_its_end());
+        let until = Instant::now() + Duration::from_secs(60);
+        assert!(killed.ends_before(until, Path::new("/proc")));
         child.wait().unwrap();
         // This very process, which lives.
         let own = Owner { pid: std::process::id(), born: start_time() };
-        assert!(own.wait_for_its_end());
+        assert!(own.ends_before(until, Path::new("/proc")));
     }
 
     #[test]
@@ -425,6 +430,23 @@ mod tests {
         drop(map);
         assert_eq!(clean_stale(dir.path()).unwrap(), 1);
         assert!(!keep.exists());
+    }
+
+    #[test]
+    fn files_of_a_process_that_does_not_finish_dying_stay_and_are_waited_for_once() {
+        let (dir, proc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let stat = proc.path().join("7/stat");
+        fs::create_dir(proc.path().join("7")).unwrap();
+        fs::write(&stat, "7 (x) D 1 7 7 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 4711 9").unwrap();
+        for n in 0..8 {
+            fs::write(dir.path().join(format!("barewire-7-4711-{n}")), "").unwrap();
+        }
+        let (start, patience) = (Instant::now(), Duration::from_millis(250));
+        assert_eq!(clean(dir.path(), proc.path(), patience).unwrap(), 0);
+        assert!((patience..6 * patience).contains(&start.elapsed()), "{:?}", start.elapsed());
+        // Its last thread has gone.
+        fs::write(&stat, "7 (x) Z 1 7 7 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 4711 9").unwrap();
+        assert_eq!(clean(dir.path(), proc.path(), patience).unwrap(), 8);
     }
 
     #[test]

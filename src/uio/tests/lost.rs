@@ -129,6 +129,31 @@ fn a_device_that_a_kernel_driver_took_over_is_left_alone() {
 }
 
 #[test]
+fn dma_is_stopped_even_when_it_cannot_be_seen_whose_the_device_is() {
+    let fake = Fake::new("uio_pci_generic");
+    for last in [false, true] {
+        let device = fake.open().unwrap();
+        device.set_bus_master(true).unwrap();
+        // What stands in for having no descriptor left.
+        fs::rename(fake.dir().join("uio"), fake.dir().join("hidden")).unwrap();
+        fake.write("uio", "");
+        assert!(matches!(device.check(), Err(Error::Io { .. })));
+        assert!(matches!(device.set_bus_master(true), Err(Error::Io { .. })));
+        assert_eq!(fake.config(4), 0x07);
+        if last {
+            drop(device);
+            assert_eq!(fake.config(4), 0x03);
+            return;
+        }
+        device.set_bus_master(false).unwrap();
+        assert_eq!(fake.config(4), 0x03);
+        fs::remove_file(fake.dir().join("uio")).unwrap();
+        fs::rename(fake.dir().join("hidden"), fake.dir().join("uio")).unwrap();
+        device.check().unwrap();
+    }
+}
+
+#[test]
 fn a_moved_page_stops_dma() {
     use crate::mem::{CHUNK, DmaMap, DmaTarget, Geometry, SlotMem};
 
@@ -157,6 +182,13 @@ fn a_moved_page_stops_dma() {
         assert!(matches!(moved, Err(Error::PageMoved { vaddr: v }) if v == vaddr as u64));
         assert_eq!(fake.config(4), 0x03);
     }
+    // What the error's text says to do: another start tells the device the new address.
+    assert!(device.check().unwrap_err().to_string().contains("start it again"));
+    device.set_bus_master(false).unwrap();
+    device.dma().map(DmaTarget::Slots(memory.clone())).unwrap();
+    device.set_bus_master(true).unwrap();
+    device.check().unwrap();
+    assert_eq!(fake.config(4), 0x07);
 }
 
 #[test]

@@ -162,6 +162,7 @@ mod tests {
     fn devices_are_found_by_id_and_listed_once() {
         assert_eq!(find(VENDOR, 0x10C9).map(|c| c.name), Some("82576"));
         assert_eq!(find(VENDOR, 0x1539).map(|c| c.family.queues()), Some(2));
+        assert_eq!(find(VENDOR, 0x15F6).map(|c| c.media), Some(Media::Sgmii));
         assert_eq!(find(0x1234, 0x10C9), None);
         // The 82575, the 82576's and the I350's virtual functions have other programming models.
         for other in [0x10A7, 0x10CA, 0x1520] {

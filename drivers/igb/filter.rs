@@ -20,7 +20,7 @@ fn zero<R: Register, B: Bar>(bar: &B, elements: std::ops::Range<u32>) {
     }
 }
 
-/// Empties every filter table: most have no defined content after power-up (4.5.9).
+/// Empties every filter table: most have no defined content after power-up (4.5).
 pub(super) fn clear_tables<B: Bar>(bar: &B, family: Family) {
     zero::<MTA, B>(bar, 0..MTA::META.count);
     let writes = if matches!(family, Family::I350 | Family::I354) { I350_WRITES } else { 1 };

@@ -1,4 +1,4 @@
-//! Interrupts (4.5.3, 7.3, 8.8).
+//! Interrupts (4.5, 7.3, 8.8).
 
 use super::ids::Family;
 use super::regs::{EIAC, EIAM, EICR, EIMC, EITR, GPIE, IAM, ICR, IMC, IMS, IVAR, IVAR_MISC};
@@ -8,7 +8,7 @@ use crate::port::Causes;
 /// IVAR entry: valid, EICR bit 0 (8.8.13).
 const TO_BIT_0: u32 = 0x80;
 
-/// Masks every cause and forgets what was pending (4.5.3: before and after the reset).
+/// Masks every cause and forgets what was pending (4.5: before and after the reset).
 pub(super) fn mask_all<B: Bar>(bar: &B) {
     IMC(u32::MAX).write(bar);
     EIMC(u32::MAX).write(bar);

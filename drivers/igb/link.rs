@@ -1,4 +1,4 @@
-//! Link set-up and state (3.5, 4.5.7, 8.2, 8.18).
+//! Link set-up and state (3.5, 4.5, 8.2, 8.18).
 
 use super::ids::Family;
 use super::regs::later::PHPM;

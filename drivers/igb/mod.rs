@@ -1,13 +1,21 @@
 //! The driver for the Intel 82576, 82580, I350, I354, I210 and I211 1 GbE controllers.
 //!
 //! Section numbers are those of the "82576EB Gigabit Ethernet Controller Datasheet"; the later
-//! chips keep its programming model and differ where [`regs::later`] and the device table say so.
+//! chips keep its programming model and differ where [`regs::later`] and the device table say so. A
+//! chapter stands for its sections where only the chapter is certain.
 //!
 //! This folder is what the chip wants, step by step. Who owns what, and when each step is taken, is
 //! [`IntelPort`]'s; the packet path is the ring engine's ([`intel`](super::intel)).
 //!
 //! Ports with a copper PHY are negotiated over MDIC. On fibre, SerDes and SGMII ports the on-chip
 //! PCS is programmed; a PHY outside the chip is left as it configures itself.
+//!
+//! # What is not done
+//!
+//! Only the 82576 was ever run, as a software NIC and as QEMU's model; the other chips follow public
+//! headers and datasheets. Left alone are: PHYs and SFP modules outside the chip, energy-efficient
+//! Ethernet, alternate station addresses in the NVM, and the erratum of an I210 without flash whose
+//! clock does not settle at power-up (its cure needs a power cycle through configuration space).
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

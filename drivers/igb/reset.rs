@@ -1,5 +1,4 @@
-//! Bringing whatever runs to a halt, and the function's reset (4.2.1.6, 4.3.1, 4.5.3, 4.5.9,
-//! 5.2.3.3).
+//! Bringing whatever runs to a halt, and the function's reset (4.2, 4.3, 4.5, 5.2).
 
 use std::iter::once;
 
@@ -20,13 +19,13 @@ const TEN_MS: u32 = 1;
 /// Stops both kinds of queues, reception and transmission, and then all bus traffic.
 pub(super) fn halt<B: Bar>(bar: &B, family: Family) -> Halt {
     let mut halt = Halt::new();
-    // 1. Mask interrupts (4.5.3).
+    // 1. Mask interrupts (4.5).
     irq::mask_all(bar);
     if !halt.note(check_alive(bar)) {
         return halt;
     }
-    // 2. Queues off, then the paths: a path may be switched off only after all its queues (4.5.9,
-    //    4.5.10). Frames for a queue that is off are dropped.
+    // 2. Queues off, then the paths: a path may be switched off only after all its queues (4.5).
+    //    Frames for a queue that is off are dropped.
     let queues = u32::from(family.queues());
     let rx = (0..queues).map(|q| RXDCTL::META.offset_of(q));
     halt.note(disable_queues::<RXDCTL, B>(bar, rx, RXDCTL::ENABLE.mask()));
@@ -35,19 +34,19 @@ pub(super) fn halt<B: Bar>(bar: &B, family: Family) -> Halt {
     halt.note(disable_queues::<TXDCTL, B>(bar, tx, TXDCTL::ENABLE.mask()));
     modify::<TCTL, B>(bar, 0, |r| r.with(TCTL::TXEN, 0));
     bar.delay(wait::QUEUE_DRAIN);
-    // 3. Master disable (5.2.3.3).
+    // 3. Master disable (5.2).
     halt.master_off = halt.note(disable_master(bar));
     halt
 }
 
-/// 5.2.3.3: no new requests, and wait until none is pending.
+/// 5.2: no new requests, and wait until none is pending.
 fn disable_master<B: Bar>(bar: &B) -> Result<()> {
     modify::<CTRL, B>(bar, 0, |r| r.with(CTRL::GIO_DIS, 1));
     let off = |s: STATUS| !s.has(STATUS::GIO_MASTER);
     wait_until::<STATUS, B>(bar, 0, wait::MASTER, off).map(|_| ())
 }
 
-/// Resets the function (4.3.1) and waits until it can be programmed.
+/// Resets the function (4.3) and waits until it can be programmed.
 ///
 /// `twice` is for a device that did not confirm the master disable.
 ///
@@ -66,7 +65,7 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
     bar.delay(wait::AFTER_RESET);
     reset_done::<CTRL, B>(bar, CTRL::RST.mask())?;
     check_alive(bar)?;
-    // 3. Mask interrupts again (4.5.3).
+    // 3. Mask interrupts again (4.5).
     irq::mask_all(bar);
     // 4. NVM autoload. QEMU's 82576 never says that it is done: whether it was, the checksum and
     //    the address tell.

@@ -1,4 +1,4 @@
-//! Receive initialisation (4.5.9), in the datasheet's order.
+//! Receive initialisation (4.5), in the datasheet's order.
 
 use super::filter;
 use super::flow;
@@ -101,7 +101,7 @@ pub(super) fn enable_queue<B: Bar>(bar: &B, n: u32) -> Result<()> {
     access::enable_queue::<RXDCTL, B>(bar, n, RXDCTL::ENABLE)
 }
 
-/// Opens the receive path. Buffers are posted afterwards: RDT is ignored before (4.5.9).
+/// Opens the receive path. Buffers are posted afterwards: RDT is ignored before (4.5).
 pub(super) fn enable<B: Bar>(bar: &B) {
     modify::<RCTL, B>(bar, 0, |r| r.with(RCTL::RXEN, 1));
 }

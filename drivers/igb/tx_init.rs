@@ -1,4 +1,4 @@
-//! Transmit initialisation (4.5.10), in the datasheet's order.
+//! Transmit initialisation (4.5), in the datasheet's order.
 
 use super::regs::{TCTL, TDBAH, TDBAL, TDH, TDLEN, TDT, TDWBAH, TDWBAL, TXCTL, TXDCTL};
 use super::wait::modify;

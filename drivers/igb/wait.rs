@@ -23,7 +23,7 @@ pub(super) const PF_RESET: Duration = ms(20);
 pub(super) const MNG_CONFIG: Duration = ms(10);
 /// What a queue's memory must stay for after its ENABLE bit has cleared.
 pub(super) const QUEUE_DRAIN: Duration = Duration::from_micros(100);
-/// Until STATUS shows that no request is pending after a master disable (5.2.3.3).
+/// Until STATUS shows that no request is pending after a master disable (5.2).
 pub(super) const MASTER: Duration = ms(100);
 /// Until MDIC.READY: a transfer takes 64 us at the slowest clock.
 pub(super) const PHY_WORD: Duration = ms(10);

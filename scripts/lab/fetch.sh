@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # sourced by vm-lab, which has the variables
 # Part of vm-lab: gets QEMU, kernels and busybox from this machine's own apt sources, through an
 # apt configuration of our own, so that nothing of the machine's is changed but by installing QEMU.
 

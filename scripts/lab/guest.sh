@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # sourced by vm-lab, which has the variables
 # Part of vm-lab: runs guests and collects what they report.
 #
 # A guest writes to its second serial port, for each test, "plan NAME" before the first of them
@@ -11,11 +12,11 @@ test_limit=150
 # Two wires, two NICs on each; every NIC behind a port of its own, or their virtual functions
 # collide; two NUMA nodes.
 qemu() { # kernel boot
-    local machine=q35 iommu=() append='console=ttyS0 panic=-1 quiet no_timer_check'
+    local machine=q35 iommu=() append='console=ttyS0 panic=-1 quiet no_timer_check mitigations=off init_on_alloc=0'
     case $2 in
         iommu)
             machine=q35,kernel-irqchip=split
-            iommu=(-device intel-iommu,intremap=on,caching-mode=on)
+            iommu=(-device 'intel-iommu,intremap=on,caching-mode=on')
             append+=' intel_iommu=on'
             ;;
         lockdown) append+=' lockdown=integrity' ;;
@@ -61,6 +62,7 @@ run_guest() { # kernel boot
     done
     rm -f "$name.img"
     missing "$here" "$name"
+    step "$here is through"
 }
 
 # Prints what is new in a report, from line $seen + 1 on, whole lines only.

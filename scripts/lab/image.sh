@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # sourced by vm-lab, which has the variables
 # Part of vm-lab: makes what a guest boots from. The kernel's part (vmlinux, modules, busybox) is
 # kept between runs; the programs' part is made anew. Two cpio archives in a row are one.
 

@@ -75,6 +75,7 @@ fn receiver(nic: &Nic, then: &str) -> Child {
 /// QEMU holds frames back, and they arrive as soon as it may.
 fn flood<R>(guest: &Guest, then: impl FnOnce(&Nic) -> R) -> R {
     let [a, b, ..] = &guest.nics[..] else { unreachable!() };
+    [a, b].iter().for_each(|n| n.bind("igb"));
     let mac = b.text(&format!("net/{}/address", b.interface()));
     b.bind(GENERIC);
     let i = a.interface();

@@ -38,6 +38,14 @@ impl Guest {
         assert_eq!(nics.len(), 4, "{nics:?}");
         Self { nics }
     }
+
+    /// Gives all NICs their kernel driver, as after a boot.
+    pub(crate) fn to_kernel(&self) {
+        for nic in self.nics.iter().filter(|n| n.driver().is_none()) {
+            put("/sys/bus/pci/drivers_probe", &nic.0).expect("drivers_probe");
+            assert_eq!(nic.driver().as_deref(), Some("igb"));
+        }
+    }
 }
 
 impl Nic {
@@ -77,7 +85,8 @@ impl Nic {
         assert_eq!(self.driver().as_deref(), Some(driver), "{} was not bound", self.0);
     }
 
-    /// Gives it back to its kernel driver, with a fresh interface.
+    /// Takes it away from who left it in use: afterwards it has no driver, or its kernel driver
+    /// with an interface that nobody touched.
     fn restore(&self) -> io::Result<()> {
         let igb = self.driver().as_deref() == Some("igb");
         if igb && self.text("sriov_numvfs") != "0" {
@@ -90,8 +99,7 @@ impl Nic {
         if let Some(driver) = self.driver() {
             put(Path::new(DRIVERS).join(driver).join("unbind"), &self.0)?;
         }
-        put(self.path("driver_override"), "\n")?;
-        put("/sys/bus/pci/drivers_probe", &self.0)
+        put(self.path("driver_override"), "\n")
     }
 
     /// Whether its interface is here, down, and nothing is stacked on it.
@@ -192,7 +200,7 @@ pub(crate) fn memory_files() -> Vec<PathBuf> {
     entries.map(|e| e.unwrap().path()).collect()
 }
 
-/// The state that the guest booted in.
+/// The state that the guest booted in, but for NICs that have no driver.
 pub(crate) fn restore() -> Result<(), String> {
     kill_all();
     let guest = Guest::find();

@@ -16,7 +16,7 @@ use crate::{Test, test};
 pub(crate) const TESTS: &[Test] = &[
     test("lost::registers_that_the_kernel_revoked_read_all_ones", revoked),
     test("lost::a_device_bound_again_is_another_one", bound_again),
-    test("lost::so_is_one_without_an_interrupt", function_bound_again),
+    test("lost::so_is_one_without_an_interrupt", function_bound_again).kernel(),
     test("lost::a_removed_device_is_let_go", removed),
     test("lost::an_owner_that_is_killed_is_taken_over_while_it_dies", dying).limit(60),
     test("lost::a_tool_whose_nic_is_taken_says_so_and_ends", tool_loses_its_nic).limit(60),

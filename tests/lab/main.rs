@@ -2,8 +2,8 @@
 //! builds this program, boots a guest and runs it there; on any other machine it refuses.
 //!
 //! Each test is a run of this program by itself, so that one that crashes or hangs is that test's
-//! failure and nothing else's. A test fails by panicking. Before each, the guest is put back into
-//! the state it booted in: nobody's processes, the NICs' kernel driver, no memory files.
+//! failure and nothing else's. A test fails by panicking. Before each, what the last one left is
+//! taken away: processes, drivers, memory files.
 
 mod binding;
 mod crash;
@@ -12,6 +12,7 @@ mod igb_uio;
 mod interrupt;
 mod lost;
 mod memory;
+mod offloads;
 mod refusals;
 mod tools;
 mod traffic;
@@ -43,17 +44,23 @@ struct Test {
     boot: Boot,
     /// Seconds.
     limit: u64,
+    /// Whether the NICs have their kernel driver at the start; else some have none.
+    kernel: bool,
     run: fn(&Guest),
 }
 
 /// A test for the main guest, with the usual time limit.
 const fn test(name: &'static str, run: fn(&Guest)) -> Test {
-    Test { name, boot: Boot::Main, limit: 30, run }
+    Test { name, boot: Boot::Main, limit: 30, kernel: false, run }
 }
 
 impl Test {
     const fn boot(self, boot: Boot) -> Self {
         Self { boot, ..self }
+    }
+
+    const fn kernel(self) -> Self {
+        Self { kernel: true, ..self }
     }
 
     const fn limit(self, limit: u64) -> Self {
@@ -70,6 +77,7 @@ fn all() -> impl Iterator<Item = &'static Test> {
         binding::TESTS,
         igb_uio::TESTS,
         traffic::TESTS,
+        offloads::TESTS,
         tools::TESTS,
         interrupt::TESTS,
         crash::TESTS,
@@ -103,7 +111,11 @@ fn main() -> ExitCode {
         Some("--exact") => {
             let name = args.next().unwrap_or_default();
             let Some(test) = all().find(|t| t.name == name) else { return ExitCode::from(2) };
-            (test.run)(&Guest::find());
+            let guest = Guest::find();
+            if test.kernel {
+                guest.to_kernel();
+            }
+            (test.run)(&guest);
             ExitCode::SUCCESS
         }
         // Helper processes of tests.

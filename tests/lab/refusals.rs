@@ -12,8 +12,8 @@ use crate::guest::{GENERIC, Guest, Nic, comes_true, put};
 use crate::{Boot, Test, test, traffic};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("refusals::a_function_without_an_interrupt_is_polled", no_interrupt),
-    test("refusals::a_kernel_driver_keeps_the_device", not_bound),
+    test("refusals::a_function_without_an_interrupt_is_polled", no_interrupt).kernel(),
+    test("refusals::a_kernel_driver_keeps_the_device", not_bound).kernel(),
     test("refusals::lockdown_is_named", lockdown).boot(Boot::Lockdown),
     test("refusals::a_translating_iommu_is_named_and_identity_helps", iommu).boot(Boot::Iommu),
 ];

@@ -51,8 +51,12 @@ fn what_some_boards_never_say_is_waited_for_and_passed_over() {
         (0x150E, STATUS::META.offset, STATUS::PF_RST_DONE.mask()),
     ] {
         let bar = Fake::new();
+        drop(open_as(&bar, device).unwrap());
+        let answered = bar.now();
         bar.trouble(|t| t.reads = Some((offset, bits, 0)));
         let mut nic = open_as(&bar, device).unwrap();
+        let unanswered = bar.now() - answered;
+        assert!(unanswered >= answered + Duration::from_millis(10), "{offset:#x}: not waited for");
         drop(nic.start(&config(), &pool()).unwrap());
         assert!(bar.now() < <E82576 as lives::Family>::PATIENCE, "{offset:#x}: {:?}", bar.now());
     }

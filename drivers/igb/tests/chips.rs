@@ -95,6 +95,22 @@ fn a_link_that_is_up_or_belongs_to_a_bmc_is_left_alone() {
 }
 
 #[test]
+fn a_phy_that_has_its_link_is_left_alone_if_it_can_use_it() {
+    let writes = |bmcr| {
+        let bar = Fake::new();
+        bar.model(|m| (m.phy_up, m.bmcr) = (true, Some(bmcr)));
+        let (_nic, _queues) = started(&bar);
+        let writes = bar.state().model.phy_writes.clone();
+        writes.last().copied()
+    };
+    assert_eq!(writes(0x1140), None);
+    // Powered down, isolated, looped back, without negotiation.
+    for bmcr in [0x1940, 0x1540, 0x5140, 0x0140] {
+        assert_eq!(writes(bmcr), Some((0, 0x1340)), "{bmcr:#x}");
+    }
+}
+
+#[test]
 fn a_missing_link_is_waited_for_but_is_no_error() {
     let bar = Fake::new();
     bar.model(|m| m.no_link = true);

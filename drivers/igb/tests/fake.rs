@@ -23,6 +23,12 @@ pub(super) struct Chip82576 {
     pub(super) link_mode: u32,
     /// STATUS.LAN_ID.
     pub(super) port: u32,
+    /// The PHY has a negotiated link, which the MAC has not noticed yet.
+    pub(super) phy_up: bool,
+    /// BMSR was read before.
+    loss_read: bool,
+    /// BMCR, if it is not what a driver leaves behind that powers the PHY down.
+    pub(super) bmcr: Option<u32>,
     /// The PHY says nothing but errors.
     pub(super) phy_error: bool,
     /// Whoever had SWSM.SMBI is dead.
@@ -143,7 +149,9 @@ impl Chip82576 {
         }
         // As the last driver left it: powered down, and offering 10 Mb/s only.
         let value = match register {
-            0 => 0x1940,
+            0 => self.bmcr.unwrap_or(0x1940),
+            // A loss of link is remembered until it is read.
+            1 if self.phy_up && std::mem::replace(&mut self.loss_read, true) => 0x796d,
             4 => 0x0c61,
             9 => 0,
             _ => 0x7949,

@@ -73,6 +73,9 @@ fn opening_halts_what_ran_then_resets_and_reads_the_address() {
         ("mask again", log.iter().rposition(|e| *e == Event::Write(0xd8, u32::MAX)).unwrap()),
     ]);
     assert!(!bar.state().bus_master);
+    // Every reset enables queue 0, which may not be programmed while it is.
+    assert!(!bar.peek::<RXDCTL>(0).has(RXDCTL::ENABLE));
+    assert!(!bar.peek::<TXDCTL>(0).has(TXDCTL::ENABLE));
     // Every semaphore was given back.
     assert_eq!(bar.peek::<SW_FW_SYNC>(0).raw(), 0);
     assert_eq!(bar.peek::<SWSM>(0).raw(), 0);
@@ -324,6 +327,15 @@ fn the_register_dump_disturbs_nothing() {
     assert_eq!((rdt.offset, rdt.value), (0xc058, 63));
     let clears = |name| table().any(|r| r.name == name && r.access == Access::Rc);
     assert!(dump.iter().all(|r| !clears(r.name) && r.name != "ICR" && r.name != "MDICNFG"));
+}
+
+/// As the public headers have them: RXE, then TCPE and IPE.
+#[test]
+fn descriptors_say_damage_where_this_family_says_it() {
+    use super::{Flavor, IgbFlavor};
+    assert_eq!(IgbFlavor::RX_DAMAGED, 0x8000_0000);
+    assert_eq!(0b01_u64 << IgbFlavor::RX_CHECKSUM_ERRORS, 0x2000_0000);
+    assert_eq!(0b10_u64 << IgbFlavor::RX_CHECKSUM_ERRORS, 0x4000_0000);
 }
 
 #[test]

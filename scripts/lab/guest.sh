@@ -5,6 +5,10 @@
 # runs, then "test NAME ... ok (1.2 s)" or "test NAME ... FAILED (1.2 s)" and the reason in lines
 # that start with a bar; and "end" when all are through.
 
+# Under load a virtual processor of QEMU 10.0 can lose its timer for good: nothing that sleeps on
+# it wakes again. The guest's kernel says so, and the tests that are left run in another guest.
+lost_timer='Possible timer handling issue on cpu='
+
 # Seconds until the first line, and from then on between two: no test may take longer.
 boot_limit=90
 test_limit=150
@@ -21,14 +25,14 @@ qemu() { # kernel boot
             ;;
         lockdown) append+=' lockdown=integrity' ;;
     esac
-    append+=" lab.boot=$2 lab.only=$only"
+    append+=" lab.boot=$2 lab.only=$only lab.from=$from"
     local nics=() i
     for i in 0 1 2 3; do
         nics+=(-device "pcie-root-port,id=rp$i,chassis=$((i + 1))"
             -device "igb,bus=rp$i,netdev=h$i,mac=52:54:00:00:00:0$i"
             -netdev "hubport,hubid=$((i / 2)),id=h$i")
     done
-    exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2 -m 1536M \
+    exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2,sockets=2 -m 1536M \
         -object memory-backend-ram,id=m0,size=1024M -object memory-backend-ram,id=m1,size=512M \
         -numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1 \
         -nodefaults -no-user-config -display none -no-reboot \
@@ -37,32 +41,51 @@ qemu() { # kernel boot
         -kernel "$cache/$1/vmlinux" -initrd "$name.img" -append "$append"
 }
 
-# Boots one guest, again if it hangs before its first test, and adds its tests to $log.
+# Boots one guest and adds its tests to $log. Boots it once more, saying so, if it hangs before its
+# first test or loses a timer.
 run_guest() { # kernel boot
-    local name=$work/$1-$2 here=$1/$2 try seen=0 before since limit pid=''
-    trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null; exit 130' TERM
+    local name=$work/$1-$2 here=$1/$2 from='' try seen before since limit pid=''
+    trap '[ -z "$pid" ] || { kill -KILL "$pid"; wait "$pid"; } 2> /dev/null; exit 130' TERM
     cat "$cache/$1/base.img" "$work/programs.img" > "$name.img"
     for try in 1 2; do
         : > "$name.report"
+        : > "$name.console"
         (qemu "$@" > "$name.qemu" 2>&1) &
-        pid=$!
-        since=$SECONDS limit=$boot_limit
+        pid=$! seen=0 since=$SECONDS limit=$boot_limit
         while kill -0 "$pid" 2>/dev/null && [ $((SECONDS - since)) -lt "$limit" ]; do
             sleep 0.2
             before=$seen
             show "$here" "$name.report"
             [ "$seen" -eq "$before" ] || since=$SECONDS limit=$test_limit
+            if grep -q "$lost_timer" "$name.console"; then break; fi
         done
         kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
         pid=''
         show "$here" "$name.report"
-        [ "$seen" -eq 0 ] || break
-        [ "$try" -eq 2 ] || echo "vm-lab: $here did not boot in time, once more"
+        [ "$try" -eq 1 ] || break
+        if [ "$seen" -eq 0 ]; then
+            echo "vm-lab: $here did not boot in time, once more"
+        elif grep -q "$lost_timer" "$name.console" && ! grep -q '^end' "$name.report"; then
+            from=$(left "$name.report" | sed -n 1p)
+            cp "$name.console" "$name.lost.console"
+            echo "vm-lab: $here: QEMU lost a timer during $from; once more from there"
+        else
+            break
+        fi
     done
     rm -f "$name.img"
     missing "$here" "$name"
+    touch "$name.through"
     step "$here is through"
+}
+
+# The tests that were planned and not reported: report
+left() {
+    local test
+    sed -n 's/\r$//; s/^plan //p' "$1" | while read -r test; do
+        grep -q "^test $test \.\.\." "$1" || echo "$test"
+    done
 }
 
 # Prints what is new in a report, from line $seen + 1 on, whole lines only.
@@ -84,17 +107,17 @@ show() { # guest report
 
 # Names the tests that were planned and never reported.
 missing() { # guest name
-    local test line
-    if ! grep -q '^plan \|^end' "$2.report"; then
-        line="test $1 boot ... FAILED: the guest ran no test"
-        echo "$line" | tee -a "$log"
-        tail -n 20 "$2.console" "$2.qemu" | sed 's/^/    | /'
-        return
+    local test
+    if grep -q '^end' "$2.report"; then return; fi
+    if ! grep -q '^plan ' "$2.report"; then
+        echo "test $1 boot ... FAILED: the guest ran no test" | tee -a "$log"
+    else
+        left "$2.report" | while read -r test; do
+            echo "test $1 $test ... FAILED: it did not report" | tee -a "$log"
+        done
     fi
-    grep -q '^end' "$2.report" && return
-    sed -n 's/\r$//; s/^plan //p' "$2.report" | while read -r test; do
-        grep -q "^test $test \.\.\." "$2.report" && continue
-        echo "test $1 $test ... FAILED: it did not report" | tee -a "$log"
-    done
-    tail -n 20 "$2.console" "$2.qemu" | sed 's/^/    | /'
+    {
+        grep -E 'Kernel panic|BUG:|Oops' "$2.console" || true
+        tail -n 20 "$2.console" "$2.qemu"
+    } | sed 's/^/    | /'
 }

@@ -92,15 +92,14 @@ need_kernel() {
 }
 
 # The test runner and the tools, as static programs: the guest has no libraries. Optimised, but
-# without the release profile's costly linking.
+# without the release profile's costly linking. To be run in the background, and ended by its id.
 build_programs() {
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_OPT_LEVEL=2 \
         RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR=$cache/build \
-        cargo build --locked --release --target x86_64-unknown-linux-gnu \
+        exec cargo build --locked --release --target x86_64-unknown-linux-gnu \
         --test lab --example forward --example pktgen --example capture --example echo \
-        --message-format short > "$work/build.log" 2>&1 ||
-        { cat "$work/build.log" >&2; return 1; }
+        --message-format short > "$work/build.log" 2>&1
 }
 
 # programs.img, from what was built and the scripts under test.

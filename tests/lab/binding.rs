@@ -3,7 +3,12 @@
 use std::fs;
 
 use crate::guest::{Guest, Nic, free_pages, run, sh};
-use crate::{Boot, Test, test};
+use crate::{Boot, Test};
+
+/// A test for the guest of scripts and tools.
+const fn test(name: &'static str, run: fn(&Guest)) -> Test {
+    crate::test(name, run).boot(Boot::Tools)
+}
 
 pub(crate) const TESTS: &[Test] = &[
     test("binding::bind_takes_nics_by_address_and_interface_and_gives_them_back", there_and_back)

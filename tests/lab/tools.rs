@@ -10,7 +10,12 @@ use serde_json::Value;
 
 use crate::guest::{GENERIC, Guest, Netns, comes_true, free_pages, memory_files, run};
 use crate::memory::node_of;
-use crate::{Test, test};
+use crate::{Boot, Test};
+
+/// A test for the guest of scripts and tools.
+const fn test(name: &'static str, run: fn(&Guest)) -> Test {
+    crate::test(name, run).boot(Boot::Tools)
+}
 
 pub(crate) const TESTS: &[Test] = &[
     test("tools::a_nic_of_the_kernels_is_refused_with_exit_code_2", refused).kernel(),

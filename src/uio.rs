@@ -365,10 +365,6 @@ impl Line for UioDevice {
         self.rearm()
     }
 
-    fn mask(&self) -> Result<()> {
-        self.disarm()
-    }
-
     fn take(&self) -> Result<bool> {
         Ok(self.wait(Duration::ZERO)?.is_some())
     }

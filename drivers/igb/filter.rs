@@ -27,7 +27,7 @@ pub(super) fn clear_tables<B: Bar>(bar: &B, family: Family) {
     for _ in 0..writes {
         zero::<VFTA, B>(bar, 0..VFTA::META.count);
     }
-    if family.virtual_functions() {
+    if family.pools() {
         zero::<UTA, B>(bar, 0..UTA::META.count);
         zero::<VLVF, B>(bar, 0..VLVF::META.count);
         VT_CTL(0).write(bar);

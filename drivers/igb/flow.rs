@@ -26,9 +26,12 @@ pub(super) fn program<B: Bar>(bar: &B, family: Family, cfg: &PortConfig) {
     FCAL(FCAL::META.reset).write(bar);
     FCAH(FCAH::META.reset).write(bar);
     FCT(FCT::META.reset).write(bar);
-    // 2. When it is sent: two of the longest frames may still be on their way.
+    // 2. When it is sent. What may come all the same: one of the longest frames that hold up the
+    //    pause frame here, one that the partner has begun, and what cable and PHYs hold, for which
+    //    two short frames are too little.
     let buffer = buffer_kib(family, RXPBS::read(bar)) * 1024;
-    let high = buffer.saturating_sub(2 * u32::from(cfg.max_frame())).min(HIGHEST) & HIGHEST;
+    let under_way = (2 * u32::from(cfg.max_frame())).max(buffer / 10);
+    let high = buffer.saturating_sub(under_way).min(HIGHEST) & HIGHEST;
     let (low, high) = if send { (high / 2, high) } else { (0, 0) };
     FCTTV(if send { PAUSE } else { 0 }).write(bar);
     FCRTL(low & HIGHEST).with(FCRTL::XONE, send.into()).write(bar);

@@ -1,5 +1,7 @@
 //! Which PCI devices this driver drives, and how they differ.
 
+use crate::mmio::RegMeta;
+
 /// Intel.
 pub const VENDOR: u16 = 0x8086;
 
@@ -40,14 +42,31 @@ impl Family {
         }
     }
 
-    /// Whether virtual functions exist, and with them the registers of the 82576's chapter 8.14.
-    pub const fn virtual_functions(self) -> bool {
-        matches!(self, Family::I82576 | Family::I350 | Family::I354)
+    /// Whether there are pools, for virtual functions or for queues only, and with them the
+    /// registers of the 82576's chapter 8.14.
+    pub const fn pools(self) -> bool {
+        !self.is_i21x()
     }
 
     /// 82580 and later: MDICNFG, PHPM, STATUS.PF_RST_DONE.
     pub const fn is_later(self) -> bool {
         !matches!(self, Family::I82576)
+    }
+
+    /// I350 and later: DVMOLR, which strips CRC and VLAN tag by queue.
+    pub const fn strips_by_queue(self) -> bool {
+        !matches!(self, Family::I82576 | Family::I82580)
+    }
+
+    /// Whether a register of [`LATER`](super::regs::later::LATER) is one of its.
+    pub fn has(self, register: &RegMeta) -> bool {
+        match register.name {
+            "EEMNGCTL_I21X" | "INVM_DATA" => self.is_i21x(),
+            "RAL_24" | "RAH_24" => self.receive_addresses() >= 32,
+            "DVMOLR" => self.strips_by_queue(),
+            "TQAVCTRL" => self == Family::I210,
+            _ => self.is_later(),
+        }
     }
 
     /// I210 and I211: no serial EEPROM.
@@ -126,6 +145,7 @@ pub const CHIPS: &[Chip] = &[
     chip(0x1538, "I210 SGMII", I210, Sgmii),
     chip(0x157B, "I210 flashless", I210, Copper),
     chip(0x157C, "I210 SerDes flashless", I210, Serdes),
+    chip(0x15F6, "I210 SGMII flashless", I210, Sgmii),
     chip(0x1539, "I211", I211, Copper),
 ];
 
@@ -142,6 +162,7 @@ mod tests {
     fn devices_are_found_by_id_and_listed_once() {
         assert_eq!(find(VENDOR, 0x10C9).map(|c| c.name), Some("82576"));
         assert_eq!(find(VENDOR, 0x1539).map(|c| c.family.queues()), Some(2));
+        assert_eq!(find(VENDOR, 0x15F6).map(|c| c.media), Some(Media::Sgmii));
         assert_eq!(find(0x1234, 0x10C9), None);
         // The 82575, the 82576's and the I350's virtual functions have other programming models.
         for other in [0x10A7, 0x10CA, 0x1520] {

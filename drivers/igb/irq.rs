@@ -23,8 +23,9 @@ pub(super) fn mask_all<B: Bar>(bar: &B) {
 /// Prepares the one line or message that UIO gives (7.3.1): without MSI-X every received packet
 /// raises ICR.RXDW, whichever its queue. Everything stays masked.
 pub(super) fn init<B: Bar>(bar: &B, family: Family, queues: u16) {
-    // No multiple vectors, no auto-mask: whoever waits masks by hand.
-    GPIE(0).write(bar);
+    // No multiple vectors, no auto-mask: whoever waits masks by hand. Every read of ICR clears it:
+    // otherwise only one that finds an interrupt does (8.8.15), which a message need not show.
+    GPIE(0).with(GPIE::NSICR, 1).write(bar);
     // Unthrottled, and descriptors are written back at once (7.1.4.4): a sleeper wants the first
     // packet, and masks until it sleeps again.
     EITR(0).write(bar);

@@ -15,7 +15,9 @@
 //! Only the 82576 was ever run, as a software NIC and as QEMU's model; the other chips follow public
 //! headers and datasheets. Left alone are: PHYs and SFP modules outside the chip, energy-efficient
 //! Ethernet, alternate station addresses in the NVM, and the erratum of an I210 without flash whose
-//! clock does not settle at power-up (its cure needs a power cycle through configuration space).
+//! clock does not settle at power-up (its cure needs a power cycle through configuration space). The
+//! tag of a frame that a BMC inside an I350 or I354 sends to the host stands in the other byte order.
+//! What a BMC receives and sends through the port is among the MAC's counters.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -153,7 +155,7 @@ impl Silicon for Chip {
         buffers: Geometry,
         cfg: &PortConfig,
     ) {
-        rx_init::queue(bar, n, ring, buffers, cfg);
+        rx_init::queue(bar, self.family, n, ring, buffers, cfg);
     }
 
     fn tx_init<B: Bar>(&self, bar: &B, _cfg: &PortConfig) {
@@ -197,7 +199,7 @@ impl Silicon for Chip {
     }
 
     fn registers<B: Bar>(&self, bar: &B) -> Vec<RegValue> {
-        let later = regs::later::LATER.iter().filter(|_| self.family.is_later());
+        let later = regs::later::LATER.iter().filter(|r| self.family.has(r));
         dump(bar, regs::table().chain(later).filter(|r| regs::safe_to_read(r)))
     }
 }

@@ -4,8 +4,10 @@ use std::iter::once;
 
 use super::ids::Family;
 use super::irq;
-use super::regs::later::EEMNGCTL_I21X;
-use super::regs::{CTRL, CTRL_EXT, EECD, EEMNGCTL, GCR, RCTL, RXDCTL, STATUS, TCTL, TXDCTL};
+use super::regs::later::{DMACR, DTXMXPKTSZ, EEMNGCTL_I21X, TQAVCTRL};
+use super::regs::{
+    CTRL, CTRL_EXT, EECD, EEMNGCTL, GCR, RCTL, RXDCTL, RXPBS, STATUS, TCTL, TXDCTL, TXPBS,
+};
 use super::wait::{self, check_alive, hope_for, modify};
 use crate::drivers::intel::Halt;
 use crate::drivers::intel::access::{disable_queues, reset_done};
@@ -15,6 +17,10 @@ use crate::mmio::{Bar, Field, Register, wait_until};
 
 /// GCR.CMPL_TMOUT: 10 ms.
 const TEN_MS: u32 = 1;
+/// An I210's packet buffers after power-up: 34 KiB for reception, 20 KiB for the first transmit
+/// queue, and what a BMC's way to the host and back takes.
+const I210_RXPBS: u32 = 0x0000_00a2;
+const I210_TXPBS: u32 = 0x0400_0014;
 
 /// Stops both kinds of queues, reception and transmission, and then all bus traffic.
 pub(super) fn halt<B: Bar>(bar: &B, family: Family) -> Halt {
@@ -93,7 +99,25 @@ pub(super) fn reset<B: Bar>(bar: &B, family: Family, twice: bool) -> Result<()> 
     //    has read back as zero, not when that was asked for.
     disable_queues::<RXDCTL, B>(bar, once(RXDCTL::META.offset), RXDCTL::ENABLE.mask())?;
     disable_queues::<TXDCTL, B>(bar, once(TXDCTL::META.offset), TXDCTL::ENABLE.mask())?;
+    // 8. What a reset need not have taken away.
+    leftovers(bar, family);
     check_alive(bar)
+}
+
+/// Undoes what firmware or the kernel's driver may have switched on.
+fn leftovers<B: Bar>(bar: &B, family: Family) {
+    // A poller that waits for the NIC to wake up sees packets late.
+    if family.is_later() {
+        modify::<DMACR, B>(bar, 0, |r| r.with(DMACR::DMAC_EN, 0));
+    }
+    // Time-aware queues have small buffers of their own, which long frames do not fit in: they
+    // would never be sent. Only the I210 has them.
+    if family == Family::I210 {
+        RXPBS(I210_RXPBS).write(bar);
+        TXPBS(I210_TXPBS).write(bar);
+        DTXMXPKTSZ(DTXMXPKTSZ::META.reset).write(bar);
+        modify::<TQAVCTRL, B>(bar, 0, |r| r.with(TQAVCTRL::MODE, 0));
+    }
 }
 
 fn manageability<B: Bar>(bar: &B, family: Family) -> Result<()> {

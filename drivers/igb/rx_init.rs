@@ -3,6 +3,7 @@
 use super::filter;
 use super::flow;
 use super::ids::Family;
+use super::regs::later::DVMOLR;
 use super::regs::{
     CTRL, MRQC, RCTL, RDBAH, RDBAL, RDH, RDLEN, RDT, RETA, RFCTL, RLPML, RSSRK, RXCSUM, RXCTL,
     RXDCTL, SRRCTL,
@@ -65,7 +66,14 @@ pub(super) fn port<B: Bar>(bar: &B, family: Family, mac: MacAddr, cfg: &PortConf
 /// What a full ring does is `cfg.drop_when_full`: with DROP_EN its frames are dropped and counted
 /// (RQDPC), and the other queues go on; without, they wait in the packet buffer that all queues
 /// share, until that overflows (MPC) or pause frames slow the sender down.
-pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, cfg: &PortConfig) {
+pub(super) fn queue<B: Bar>(
+    bar: &B,
+    family: Family,
+    n: u32,
+    ring: &RingMem,
+    buffers: Geometry,
+    cfg: &PortConfig,
+) {
     // Queue 0 is enabled by every reset; base and length are for a queue that is off (8.10.5).
     modify::<RXDCTL, B>(bar, n, |r| {
         r.with(RXDCTL::ENABLE, 0)
@@ -84,6 +92,11 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, 
             .with(SRRCTL::TIMESTAMP, 0)
             .with(SRRCTL::DROP_EN, cfg.drop_when_full.into())
     });
+    // From the I350 on each queue has a say besides RCTL.SECRC and CTRL.VME: about the CRC it has
+    // to agree, and a tag that it takes out is taken out whatever VME says (I210 7.4.3.2).
+    if family.strips_by_queue() {
+        DVMOLR(0).with(DVMOLR::STRCRC, 1).write_at(bar, n);
+    }
     RDH(0).write_at(bar, n);
     RDT(0).write_at(bar, n);
     // Packet data must not overtake each other nor the descriptor that announces them, so relaxed

@@ -1,16 +1,18 @@
 //! Hardware counters, added up (8.19).
 //!
-//! They clear on read and stick at their maximum. Three things that their names do not say:
+//! They clear on read and stick at their maximum. Four things that their names do not say:
 //! - GPRC is counted in the MAC, behind the filters and the FIFO, so it leaves out what MPC counts
 //!   and has what a queue without descriptors drops afterwards (RQDPC). Of those no counter tells
 //!   the bytes, so received bytes have them in.
 //! - GPTC and GOTC leave the MAC's own pause frames out.
 //! - GORC and GOTC have the CRC in.
+//! - RLEC counts every frame that is too short or too long, so it has in what RUC, RFC, ROC and RJC
+//!   tell apart; the 82599's register of that name counts something else.
 
 use super::ids::Family;
 use super::regs::{
-    ALGNERRC, CRCERRS, GORCH, GORCL, GOTCH, GOTCL, GPRC, GPTC, MPC, RFC, RJC, RLEC, ROC, RQDPC,
-    RUC, RXERRC, SCVPC, STATS, XOFFRXC, XOFFTXC, XONRXC, XONTXC,
+    ALGNERRC, CRCERRS, GORCH, GORCL, GOTCH, GOTCL, GPRC, GPTC, MPC, RFC, RJC, ROC, RQDPC, RUC,
+    RXERRC, SCVPC, STATS, XOFFRXC, XOFFTXC, XONRXC, XONTXC,
 };
 use super::wait::check_alive;
 use crate::drivers::intel::{Counters, Sums};
@@ -48,16 +50,15 @@ pub(super) fn count<B: Bar>(bar: &B, family: Family, counters: &mut Counters) ->
     counters.update(|| check_alive(bar), |c| read(bar, family, c))
 }
 
-/// Takes one queue's drop counter, and says whether it got stuck. Those of I210 and I211 do not
-/// clear on read.
+/// Takes one queue's drop counter, and says whether it got stuck. It has 12 bits on the 82576 and
+/// up to 32 on later chips; those of I210 and I211 do not clear on read.
 fn dropped<B: Bar>(bar: &B, family: Family, n: u32) -> (u64, bool) {
     let raw = RQDPC::read_at(bar, n);
     if family.is_i21x() {
         RQDPC(0).write_at(bar, n);
-        return (raw.raw().into(), raw.raw() == u32::MAX);
     }
-    let count = raw.get(RQDPC::COUNT);
-    (count.into(), count == RQDPC::COUNT.mask())
+    let count = if family.is_later() { raw.raw() } else { raw.get(RQDPC::COUNT) };
+    (count.into(), count == u32::MAX || (!family.is_i21x() && count == RQDPC::COUNT.mask()))
 }
 
 fn read<B: Bar>(bar: &B, family: Family, c: &mut Counters) -> Sums {
@@ -75,8 +76,7 @@ fn read<B: Bar>(bar: &B, family: Family, c: &mut Counters) -> Sums {
     delta.rx_missed = c.take::<MPC, B>(bar, 0);
     delta.rx_crc_errors =
         c.take::<CRCERRS, B>(bar, 0) + c.take::<ALGNERRC, B>(bar, 0) + c.take::<RXERRC, B>(bar, 0);
-    delta.rx_length_errors = c.take::<RLEC, B>(bar, 0)
-        + c.take::<RUC, B>(bar, 0)
+    delta.rx_length_errors = c.take::<RUC, B>(bar, 0)
         + c.take::<RFC, B>(bar, 0)
         + c.take::<ROC, B>(bar, 0)
         + c.take::<RJC, B>(bar, 0);

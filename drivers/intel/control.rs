@@ -251,14 +251,15 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         if self.running.is_some() {
             return Err(Error::State { why: "the port runs already; stop it first".to_owned() });
         }
-        if let Some(life) = &self.life {
+        if let Some(life) = &mut self.life {
             if life.is_running() {
                 return Err(Error::State {
                     why: "an earlier stop could not prove that DMA had ended; restart the process"
                         .to_owned(),
                 });
             }
-            if Arc::strong_count(life) > 1 {
+            // Unlike a look at the count, this sees all that their threads did last.
+            if Arc::get_mut(life).is_none() {
                 return Err(Error::State {
                     why: "queues or the interrupt of an earlier start are still alive; drop them \
                           first"

@@ -42,6 +42,7 @@ pub struct TxRing<B: Bar, F: Flavor> {
     stride: usize,
     max_frame: u16,
     stats: TxQueueStats,
+    /// Dropped after `space`: whoever waits for the end of all queues maps the pool anew then.
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
 }

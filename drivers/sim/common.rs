@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::device::{Device, Slow};
 use super::later::{Effect, Takes};
 use super::regs::RegFile;
-use super::setup::{CONTROL, ENABLE, HEAD, SWFLSH};
+use super::setup::{CONTROL, ENABLE, HEAD, SWFLSH, TAIL};
 
 /// Device control.
 pub(super) const CTRL: u32 = 0x00;
@@ -115,6 +115,10 @@ impl Device {
         self.changed();
         drop(engine);
         slow.later.retain(|l| l.offset != offset);
+        if self.deaf && value & !shown & ENABLE != 0 {
+            self.regs.poke(offset - CONTROL + HEAD, 0);
+            self.regs.poke(offset - CONTROL + TAIL, 0);
+        }
         if value & ENABLE != shown {
             self.after(slow, QUEUE, offset, ENABLE, value & ENABLE, Effect::DataPath);
         }

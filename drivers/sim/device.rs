@@ -19,7 +19,7 @@ use super::irq::Pin;
 use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
 use super::regs::RegFile;
-use super::setup::{HEAD, QueueReg};
+use super::setup::{CONTROL, ENABLE, HEAD, QueueReg, TAIL};
 use super::spec::SimConfig;
 use super::trace::{Event, Trace, Traced};
 use super::wire::Wire;
@@ -62,6 +62,8 @@ pub(super) struct Device {
     pub(super) drive: Drive,
     pub(super) model: Model,
     pub(super) chip: &'static dyn Chip,
+    /// See [`Chip::deaf_queues`].
+    pub(super) deaf: bool,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
     pub(super) clock: Clock,
@@ -111,6 +113,7 @@ impl Device {
             drive: config.drive,
             model: config.chip,
             chip,
+            deaf: chip.deaf_queues(),
             regs,
             iommu,
             clock: Clock::new(config.drive),
@@ -245,7 +248,7 @@ impl Device {
             return;
         }
         match self.chip.queue_block(home).map(|(_, register)| register) {
-            Some(QueueReg::Tail) => self.regs.poke(home, value & 0xffff),
+            Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),
             Some(QueueReg::Control) => self.write_queue_control(&mut slow, home, value),
             _ if self.chip.write(self, &mut slow, home, value) => {}
@@ -263,8 +266,17 @@ impl Device {
         if self.watched {
             self.write(offset, tail);
         } else {
-            self.regs.poke(offset, tail & 0xffff);
+            self.poke_tail(offset, tail);
         }
+    }
+
+    /// Takes a tail, unless the queue is off and takes none then.
+    #[inline]
+    fn poke_tail(&self, offset: u32, tail: u32) {
+        if self.deaf && self.regs.peek(offset - TAIL + CONTROL) & ENABLE == 0 {
+            return;
+        }
+        self.regs.poke(offset, tail & 0xffff);
     }
 
     /// Moves a batch if no other thread is at it. Returns whether anything moved.

@@ -111,12 +111,6 @@ impl Line for SimLine {
         Ok(())
     }
 
-    fn mask(&self) -> Result<()> {
-        self.check()?;
-        self.device.pin.masked.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
     fn take(&self) -> Result<bool> {
         // The event stays raised then, as a dead device's file stays readable.
         self.check()?;

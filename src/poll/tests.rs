@@ -244,13 +244,6 @@ impl Line for FakeLine {
         Ok(())
     }
 
-    fn mask(&self) -> Result<()> {
-        let mut w = self.shared.world();
-        w.turn("shut line");
-        w.state.line_open = false;
-        Ok(())
-    }
-
     fn take(&self) -> Result<bool> {
         let mut w = self.shared.world();
         w.turn("take event");
@@ -408,10 +401,6 @@ impl Scripted {
 
 impl Line for Scripted {
     fn unmask(&self) -> Result<()> {
-        self.answer()
-    }
-
-    fn mask(&self) -> Result<()> {
         self.answer()
     }
 

@@ -28,7 +28,8 @@ use std::time::Duration;
 use super::Lifeline;
 use crate::error::{Error, Result};
 
-/// The bus side of an interrupt: something that becomes readable, and a mask.
+/// The bus side of an interrupt: something that becomes readable, and a gate. Nobody shuts the gate
+/// but the kernel's handler, since [`Causes`] are masked whenever nobody sleeps.
 ///
 /// `uio_pci_generic` masks INTx by itself when it fires, and the line stays asserted while a cause
 /// is; `igb_uio` masks nothing with MSI-X, and keeps a message that came while it was masked. Both
@@ -39,12 +40,6 @@ pub trait Line: Send + fmt::Debug {
     /// # Errors
     /// [`Gone`](Error::Gone) when the device is not ours any more.
     fn unmask(&self) -> Result<()>;
-
-    /// Holds interrupts back.
-    ///
-    /// # Errors
-    /// As [`unmask`](Self::unmask).
-    fn mask(&self) -> Result<()>;
 
     /// Forgets the interrupts that came so far, and says whether there were any. Never blocks.
     ///

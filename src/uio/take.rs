@@ -154,13 +154,15 @@ fn holder(proc: &Path, number: u32) -> Option<u32> {
         .filter(|pid| *pid != std::process::id())
         .find(|pid| {
             let open = fs::read_dir(proc.join(pid.to_string()).join("fd"));
-            open.is_ok_and(|mut fds| {
-                fds.any(|fd| {
-                    fd.and_then(|fd| fs::read_link(fd.path()))
-                        .is_ok_and(|to| to.file_name().is_some_and(|n| n == node.as_str()))
-                })
-            })
+            open.is_ok_and(|mut fds| fds.any(|fd| fd.is_ok_and(|fd| leads_to(&fd.path(), &node))))
         })
+}
+
+/// Whether a descriptor's link leads to the node. By its name, since containers have it at other
+/// paths; but sysfs has directories of that name, which anybody may be looking at.
+fn leads_to(link: &Path, node: &str) -> bool {
+    fs::read_link(link).is_ok_and(|to| to.file_name().is_some_and(|n| n == node))
+        && fs::metadata(link).map_or(true, |m| m.file_type().is_char_device())
 }
 
 fn refused(what: &str, path: &Path, e: io::Error) -> Error {

@@ -82,6 +82,8 @@ fn an_owner_that_knows_nothing_of_the_lock_is_refused_too() {
     // Other nodes, ourselves, and what is no process.
     open_in(70, 3, "/dev/uio33");
     open_in(70, 4, "socket:[3]");
+    // The node's directory in sysfs.
+    open_in(70, 5, fake.dir().join("uio/uio3").to_str().unwrap());
     open_in(std::process::id(), 3, "/dev/uio3");
     fs::create_dir_all(fake.roots.proc.join("self/fd")).unwrap();
     symlink("/dev/uio3", fake.roots.proc.join("self/fd/3")).unwrap();

@@ -248,6 +248,8 @@ const GOLDEN_LATER: &[Line] = &[
     ("RAH_24", 0x05524, 0x0555c, 8),
     ("DVMOLR", 0x0c038, 0x0c1f8, 8),
     ("DTXMXPKTSZ", 0x0355c, 0x0355c, 1),
+    ("DMACR", 0x02508, 0x02508, 1),
+    ("TQAVCTRL", 0x03570, 0x03570, 1),
 ];
 
 /// Register, field, mask; from the same headers.
@@ -424,6 +426,8 @@ const GOLDEN_MASKS: &[Mask] = &[
     ("MDICNFG", "EXT_MDIO", 0x8000_0000),
     ("PHPM", "GO_LINKD", 0x0000_0020),
     ("DVMOLR", "STRCRC", 0x8000_0000),
+    ("DMACR", "DMAC_EN", 0x8000_0000),
+    ("TQAVCTRL", "MODE", 0x0000_0001),
 ];
 
 fn all() -> Table {

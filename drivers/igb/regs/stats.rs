@@ -32,7 +32,7 @@ crate::registers! {
     TNCRS @ 0x04034, Rc, reset 0, "8.19"
     /// Host frames that the MAC dropped instead of sending.
     HTDPMC @ 0x0403C, Rc, reset 0, "8.19"
-    /// Frames whose length field lies.
+    /// Frames of a wrong length: all that RUC, RFC, ROC and RJC count.
     RLEC @ 0x04040, Rc, reset 0, "8.19"
     /// XON frames received.
     XONRXC @ 0x04048, Rc, reset 0, "8.19"

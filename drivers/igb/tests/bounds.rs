@@ -13,6 +13,16 @@ fn memory_stays_reserved_when_dma_may_still_run() {
 }
 
 #[test]
+fn memory_that_dma_never_reached_comes_back() {
+    lives::memory_that_dma_never_reached_comes_back::<E82576>();
+}
+
+#[test]
+fn a_vanished_device_is_left_as_it_is() {
+    lives::a_vanished_device_is_left_as_it_is::<E82576>();
+}
+
+#[test]
 fn a_device_that_vanishes_at_any_access_is_reported_as_gone() {
     lives::vanishing_is_reported::<E82576>(53, 10);
 }

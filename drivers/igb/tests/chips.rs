@@ -1,7 +1,9 @@
 //! Where the chips differ: NVM, link, queues, filters.
 
 use super::*;
-use crate::drivers::igb::regs::later::{DVMOLR, MDICNFG, PHPM, RAH_24};
+use crate::drivers::igb::regs::later::{
+    DMACR, DTXMXPKTSZ, DVMOLR, MDICNFG, PHPM, RAH_24, TQAVCTRL,
+};
 
 #[test]
 fn an_unreliable_nvm_is_refused() {
@@ -58,6 +60,80 @@ fn drop_counters_of_an_i210_are_cleared_by_hand() {
     bar.state().log.clear();
     assert_eq!(nic.stats().unwrap().rx_no_descriptor, 0x1_0000);
     assert!(bar.log().contains(&Event::Write(0xc070, 0)));
+}
+
+#[test]
+fn drop_counters_of_an_82580_have_more_than_12_bits() {
+    let bar = Fake::new();
+    let mut nic = open_as(&bar, 0x150E).unwrap();
+    let _queues = nic.start(&config(), &pool()).unwrap();
+    for (count, saturated) in [(0x1_0000, false), (u32::MAX, true)] {
+        bar.poke(RQDPC::META.offset_of(1), count);
+        let (before, stats) = (nic.stats().unwrap(), nic.stats().unwrap());
+        assert_eq!(before, stats);
+        assert_eq!(stats.saturated.is_empty(), !saturated);
+    }
+    assert_eq!(nic.stats().unwrap().rx_no_descriptor, 0x1_0000 + u64::from(u32::MAX));
+}
+
+#[test]
+fn the_crc_is_taken_out_by_every_queue_of_an_i210() {
+    let bar = Fake::new();
+    let mut nic = open_as(&bar, 0x1533).unwrap();
+    // As a driver leaves it that keeps the CRC and strips tags.
+    bar.state().log.clear();
+    drop(nic.start(&PortConfig { vlan_strip: false, ..config() }, &pool()).unwrap());
+    for n in 0..2 {
+        when::<DVMOLR>(&bar.log(), n, |r| r.raw() == 0x8000_0000);
+    }
+    // Queues 2 and 3 are not used.
+    let log = bar.log();
+    assert!(!log.iter().any(|e| matches!(e, Event::Write(0xc0b8 | 0xc0f8, _))));
+}
+
+#[test]
+fn what_the_kernel_s_driver_switched_on_is_undone() {
+    let bar = Fake::new();
+    // Resets of this fake clear everything, so the bits come back as somebody's who is stronger.
+    bar.trouble(|t| t.reads = Some((DMACR::META.offset, 0xb000_0000, 0xb000_0000)));
+    drop(open_as(&bar, 0x1533).unwrap());
+    // Coalescing off, reserved bits kept.
+    when::<DMACR>(&bar.log(), 0, |r| r.raw() == 0x3000_0000);
+    bar.trouble(|t| t.reads = Some((TQAVCTRL::META.offset, 1, 1)));
+    bar.state().log.clear();
+    drop(open_as(&bar, 0x1533).unwrap());
+    when::<TQAVCTRL>(&bar.log(), 0, |r| !r.has(TQAVCTRL::MODE));
+    let buffers = (bar.peek::<RXPBS>(0).raw(), bar.peek::<TXPBS>(0).raw());
+    assert_eq!(buffers, (0xa2, 0x0400_0014));
+    assert_eq!(bar.peek::<DTXMXPKTSZ>(0).raw() * 64, 9728);
+    // The other chips' buffers are nobody's business, and the 82576 does not coalesce.
+    for device in [0x1539, 0x150E, 0x10C9] {
+        bar.trouble(|t| t.reads = None);
+        bar.state().log.clear();
+        drop(open_as(&bar, device).unwrap());
+        let writes = |at| bar.log().iter().any(|e| matches!(e, Event::Write(o, _) if *o == at));
+        assert!(!writes(TXPBS::META.offset) && !writes(TQAVCTRL::META.offset), "{device:#x}");
+        assert_eq!(writes(DMACR::META.offset), device != 0x10C9);
+    }
+}
+
+#[test]
+fn the_dump_has_each_chip_s_own_registers() {
+    let bar = Fake::new();
+    let names = |device, name: &str| {
+        let nic = open_as(&bar, device).unwrap();
+        nic.registers().iter().any(|r| r.name == name)
+    };
+    for (name, on) in [
+        ("MDICNFG", [false, true, true, true]),
+        ("DVMOLR", [false, false, true, true]),
+        ("TQAVCTRL", [false, false, true, false]),
+        ("INVM_DATA", [false, false, true, true]),
+        ("RAH_24", [false; 4]),
+    ] {
+        let has = [0x10C9, 0x150E, 0x1533, 0x1539].map(|device| names(device, name));
+        assert_eq!(has, on, "{name}");
+    }
 }
 
 #[test]
@@ -198,11 +274,16 @@ fn later_chips_get_their_link_switched_on_and_their_own_tables_cleared() {
     when::<PHPM>(&log, 0, |r| !r.has(PHPM::GO_LINKD));
     let wrote =
         |at: u32| log.iter().filter(|e| matches!(e, Event::Write(o, _) if *o == at)).count();
-    // 24 addresses, no pools, queues 2n and 2n + 1 share an interrupt entry.
+    // 24 addresses, pools without virtual functions, queues 2n and 2n + 1 share an interrupt entry.
     assert_eq!((wrote(RAH_16::META.offset_of(7)), wrote(RAH_24::META.offset_of(0))), (1, 0));
-    assert_eq!((wrote(UTA::META.offset_of(0)), wrote(VFTA::META.offset_of(9))), (0, 1));
+    assert_eq!((wrote(UTA::META.offset_of(0)), wrote(VFTA::META.offset_of(9))), (1, 1));
     assert_eq!((bar.peek::<IVAR>(0).raw(), wrote(IVAR::META.offset_of(4))), (0x0080_0080, 0));
     assert_eq!((wrote(MDICNFG::META.offset), wrote(DVMOLR::META.offset_of(0))), (0, 0));
+    // An I210 has no pools.
+    let bar = Fake::new();
+    super::super::filter::clear_tables(&bar, ids::Family::I210);
+    let uta = Event::Write(UTA::META.offset, 0);
+    assert!(!bar.log().contains(&uta));
     // An I350 can lose a write to its VLAN table.
     let bar = Fake::new();
     super::super::filter::clear_tables(&bar, ids::Family::I350);

@@ -158,8 +158,9 @@ fn started_registers_say_what_was_asked_for() {
     assert!(!ctrl.has(CTRL::RFCE) && !ctrl.has(CTRL::TFCE) && !ctrl.has(CTRL::VME));
     assert!(ctrl.has(CTRL::SLU) && !ctrl.has(CTRL::FRCSPD) && !ctrl.has(CTRL::FRCDPLX));
     assert_eq!(bar.peek::<FCRTH>(0).raw(), 0);
-    // One interrupt line, everything masked, no auto-mask; both queues on EICR bit 0.
-    assert_eq!((bar.peek::<GPIE>(0).raw(), bar.peek::<IAM>(0).raw()), (0, 0));
+    // One interrupt line, everything masked, no auto-mask; both queues on EICR bit 0. Reading ICR
+    // clears it, whether an interrupt was raised or not.
+    assert_eq!((bar.peek::<GPIE>(0).raw(), bar.peek::<IAM>(0).raw()), (1, 0));
     assert_eq!((bar.peek::<IVAR>(0).raw(), bar.peek::<IVAR>(1).raw()), (0x80, 0x80));
     assert_eq!(bar.peek::<IVAR>(2).raw(), 0);
     let log = bar.log();
@@ -217,6 +218,17 @@ fn options_reach_their_registers() {
     let rctl = bar.peek::<RCTL>(0);
     assert!(!rctl.has(RCTL::UPE) && rctl.has(RCTL::MPE) && rctl.has(RCTL::RXEN));
     nic.attach(&pool).unwrap();
+}
+
+#[test]
+fn pause_frames_leave_room_for_what_is_under_way() {
+    let bar = Fake::new();
+    let mut nic = open(&bar).unwrap();
+    let cfg = PortConfig { flow_control: FlowControl::Full, ..config() };
+    drop(nic.start(&cfg, &pool()).unwrap());
+    // Two frames, the pause quanta that a partner may take (802.3 annex 31B), cable and PHYs.
+    let room = 64 * 1024 - bar.peek::<FCRTH>(0).raw();
+    assert!(room > 2 * 1526 + 1024, "{room}");
 }
 
 #[test]
@@ -282,6 +294,8 @@ fn counters_add_up_and_tell_when_they_stuck() {
         set(RNBC::META.offset, 99);
         set(CRCERRS::META.offset, 4);
         set(ROC::META.offset, 6);
+        set(RUC::META.offset, 1);
+        set(RLEC::META.offset, 7);
         set(GPTC::META.offset, 8);
         set(GOTCL::META.offset, 8 * 64);
         set(XONTXC::META.offset, 1);
@@ -292,7 +306,7 @@ fn counters_add_up_and_tell_when_they_stuck() {
     let s = nic.stats().unwrap();
     assert_eq!((s.rx_packets, s.rx_no_descriptor, s.rx_missed), (34, 6, 4));
     assert_eq!(s.rx_bytes, 2 * (20 * 60 + (1 << 32)));
-    assert_eq!((s.rx_crc_errors, s.rx_length_errors), (8, 12));
+    assert_eq!((s.rx_crc_errors, s.rx_length_errors), (8, 14));
     assert_eq!((s.tx_packets, s.tx_bytes), (16, 16 * 60));
     assert_eq!((s.pause_tx, s.pause_rx), (4, 18));
     assert!(s.saturated.is_empty());

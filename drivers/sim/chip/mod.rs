@@ -103,6 +103,11 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
         Some((block, QueueReg::at(offset - block)?))
     }
 
+    /// Whether a queue that is off ignores its tail, and starts with head and tail at zero.
+    fn deaf_queues(&self) -> bool {
+        false
+    }
+
     /// Statistics slot of a receive queue.
     fn rx_slot(&self, regs: &RegFile, queue: u32) -> u8;
 

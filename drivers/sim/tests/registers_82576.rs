@@ -6,7 +6,7 @@ use super::registers::asked;
 use super::rig::{Rig, udp};
 use crate::drivers::igb::regs::{
     CTRL, EECD, EEMNGCTL, EERD, EICR, EICS, EIMC, EIMS, GPIE, IAM, ICR, ICS, IMC, IMS, MDIC, RAH,
-    RAL, RAL_ALIAS, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, TCTL, TDT, TXDCTL,
+    RAL, RAL_ALIAS, RDT, RDT_ALIAS, RXDCTL, STATUS, SW_FW_SYNC, TCTL, TDH, TDT, TXDCTL,
 };
 use crate::drivers::sim::{Model, Rule, SimBar, SimNic};
 use crate::mmio::{Bar, Register};
@@ -154,22 +154,29 @@ fn interrupt_causes_and_masks() {
     assert_eq!((IMS::read(&bar).raw(), IMC::read(&bar).raw()), (0b100, 0b100));
     ICS(0b1001).write(&bar);
     ICR(0b0001).write(&bar);
+    // Causes that raised nothing stay, unless nothing is enabled or reading is to clear always.
+    assert_eq!((ICR::read(&bar).raw(), ICR::read(&bar).raw()), (0b1000, 0b1000));
+    GPIE(0).with(GPIE::NSICR, 1).write(&bar);
     assert_eq!((ICR::read(&bar).raw(), ICR::read(&bar).raw()), (0b1000, 0), "reading clears");
+    GPIE(0).write(&bar);
+    IMC(u32::MAX).write(&bar);
+    ICS(0b1000).write(&bar);
+    assert_eq!((ICR::read(&bar).raw(), ICR::read(&bar).raw()), (0b1000, 0), "all is masked");
+    IMS(0b100).write(&bar);
     ICS(0b100).write(&bar);
     IAM(0b100).write(&bar);
     let seen = ICR::read(&bar);
     assert_eq!((seen.with(ICR::INTA, 0).raw(), seen.has(ICR::INTA)), (0b100, true), "enabled");
     assert_eq!(IMS::read(&bar).raw(), 0, "masked by reading");
-    // With vectors of their own, causes that raised none stay.
-    GPIE(0).with(GPIE::MULTIPLE_MSIX, 1).write(&bar);
-    IMS(0b100).write(&bar);
-    ICS(0b1000).write(&bar);
-    assert_eq!((ICR::read(&bar).raw(), ICR::read(&bar).raw()), (0b1000, 0b1000));
     EIMS(0b11).write(&bar);
     EIMC(0b01).write(&bar);
     EICS(0b111).write(&bar);
     EICR(0b001).write(&bar);
     assert_eq!(EIMS::read(&bar).raw(), 0b10);
+    // Not cleared by reading where each cause has a vector of its own.
+    GPIE(0).with(GPIE::MULTIPLE_MSIX, 1).write(&bar);
+    assert_eq!(EICR::read(&bar).raw(), 0b110);
+    GPIE(0).write(&bar);
     assert_eq!((EICR::read(&bar).raw(), EICR::read(&bar).raw()), (0b110, 0));
 }
 
@@ -184,6 +191,20 @@ fn master_disable_stops_dma_before_it_shows() {
     assert_eq!(rig.receive(&frame).len(), 0);
     CTRL::read(&rig.bar).with(CTRL::GIO_DIS, 0).write(&rig.bar);
     assert_eq!(rig.receive(&frame).len(), 2);
+}
+
+#[test]
+fn a_queue_that_is_off_takes_no_tail() {
+    let rig = Rig::on(Model::I82576, 0, |bar| {
+        TDT(5).write_at(bar, 1);
+        RDT(5).write(bar);
+        assert_eq!((TDT::read_at(bar, 1).raw(), RDT::read(bar).raw()), (0, 0));
+        TDH(7).write(bar);
+    });
+    // Switching it on starts it anew.
+    assert_eq!((TDH::read(&rig.bar).raw(), RDT::read(&rig.bar).raw()), (0, 0));
+    RDT(5).write(&rig.bar);
+    assert_eq!(RDT::read(&rig.bar).raw(), 5);
 }
 
 #[test]

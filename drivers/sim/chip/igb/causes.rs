@@ -13,7 +13,10 @@ pub(super) fn read(d: &Device, offset: u32) -> Option<u32> {
     }
     if offset == EICR::META.offset {
         let value = d.regs.peek(offset);
-        d.change_causes(|regs| regs.change(offset, value, 0));
+        // With vectors of their own, causes are cleared by hand or by their message (8.8.15).
+        if !d.regs.get::<GPIE>(0).has(GPIE::MULTIPLE_MSIX) {
+            d.change_causes(|regs| regs.change(offset, value, 0));
+        }
         return Some(value);
     }
     // Reading the place that clears the mask shows the mask (8.8.10).
@@ -27,12 +30,13 @@ fn causes(regs: &RegFile) -> ICR {
     causes.with(ICR::INTA, enabled.into())
 }
 
-/// Reading clears, but for causes that wait for a vector of their own (7.3.4.4).
+/// Reading clears if there was an interrupt, if nothing is enabled, or if GPIE.NSICR says so in any
+/// case (7.3.4.4, 8.8.15). With one vector or with many.
 fn read_icr(d: &Device) -> u32 {
     let value = causes(&d.regs);
-    let (gpie, masked) = (d.regs.get::<GPIE>(0), d.regs.get::<IMS>(0).raw() == 0);
-    let held = gpie.has(GPIE::MULTIPLE_MSIX) && !gpie.has(GPIE::NSICR);
-    if !held || masked || value.has(ICR::INTA) {
+    let always = d.regs.get::<GPIE>(0).has(GPIE::NSICR);
+    let masked = d.regs.get::<IMS>(0).raw() == 0;
+    if always || masked || value.has(ICR::INTA) {
         d.change_causes(|regs| regs.change(ICR::META.offset, value.raw(), 0));
     }
     auto_mask(d, value);

@@ -2,7 +2,7 @@
 
 use crate::drivers::igb::regs::{
     BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, HGORCL, HGOTCL, HGPTC, MPC, MPRC, MPTC, PRC64,
-    PTC64, RNBC, ROC, RPTHC, RQDPC, RUC, TORL, TOTL, TPR, TPT, XOFFRXC, XOFFTXC,
+    PTC64, RLEC, RNBC, ROC, RPTHC, RQDPC, RUC, TORL, TOTL, TPR, TPT, XOFFRXC, XOFFTXC,
 };
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::stats::Tally;
@@ -18,6 +18,8 @@ pub(super) fn count(regs: &RegFile, tally: &Tally) {
     regs.count::<CRCERRS>(0, tally.damaged.frames + tally.delivered_bad);
     regs.count::<RUC>(0, tally.short.frames);
     regs.count::<ROC>(0, tally.long.frames);
+    // Every frame of a wrong length is in this one, whatever else has counted it.
+    regs.count::<RLEC>(0, tally.short.frames + tally.long.frames);
     regs.count::<MPC>(0, tally.missed);
     regs.count::<XOFFTXC>(0, tally.pauses.0);
     regs.count::<XOFFRXC>(0, tally.pauses.1);

@@ -93,6 +93,11 @@ impl Chip for I82576 {
         })
     }
 
+    /// 8.10.9, 8.10.10, 8.12.
+    fn deaf_queues(&self) -> bool {
+        true
+    }
+
     fn rx_slot(&self, _: &RegFile, queue: u32) -> u8 {
         queue as u8
     }

@@ -53,7 +53,7 @@ struct Test {
 
 /// A test for the main guest, with the usual time limit.
 const fn test(name: &'static str, run: fn(&Guest)) -> Test {
-    Test { name, boot: Boot::Main, limit: 30, kernel: false, run }
+    Test { name, boot: Boot::Main, limit: 60, kernel: false, run }
 }
 
 impl Test {

@@ -19,8 +19,14 @@ apt_lists() {
     mkdir -p "$apt_dir"/{sources,lists/partial,cache/archives/partial}
     cp /etc/apt/sources.list.d/*.{list,sources} "$apt_dir/sources/" 2>/dev/null || true
     cp /etc/apt/sources.list "$apt_dir/sources/machine.list" 2>/dev/null || true
-    mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb .*\(https\{0,1\}:[^ ]*\).*/\1/p' \
-        "$apt_dir"/sources/* | head -1)
+    # Whoever serves bookworm itself; others on this machine need not have backports.
+    mirror=$(awk '
+        function found() { if (suites ~ /(^| )bookworm( |$)/ && uri) { print uri; exit } }
+        FNR == 1 || /^$/ { found(); uri = suites = "" }
+        /^URIs:/ { uri = $2 }
+        /^Suites:/ { suites = substr($0, 9) }
+        /^deb / { sub(/\[[^]]*\]/, ""); uri = $2; suites = $3; found(); uri = suites = "" }
+        END { found() }' "$apt_dir"/sources/* | head -1)
     [ -n "$mirror" ] || die "no package mirror in this machine's apt sources"
     cat > "$apt_dir/sources/backports.sources" <<END
 Types: deb

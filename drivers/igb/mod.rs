@@ -20,8 +20,6 @@
 //! What a BMC receives and sends through the port is among the MAC's counters.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 mod filter;
 mod flow;
 pub mod ids;
@@ -45,10 +43,10 @@ pub use self::irq::IgbCauses;
 use super::intel::access::dump;
 use super::intel::rss::RETA_SIZE;
 use super::intel::{Accept, Counters, Flavor, Halt, IntelPort, Silicon};
-use crate::error::{Error, Result};
-use crate::mem::{DmaMap, Geometry, RingMem};
+use crate::error::Result;
+use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Register};
-use crate::port::{Host, LinkStatus, MacAddr, PortConfig, PortInfo, RegValue};
+use crate::port::{LinkStatus, MacAddr, PortConfig, PortInfo, RegValue};
 
 /// Longest MTU: frames of 9,728 bytes (RLPML's reset value, 8.10) with two VLAN tags and CRC.
 const MAX_MTU: u16 = 9728 - 14 - 8 - 4;
@@ -68,32 +66,19 @@ impl Flavor for IgbFlavor {
 /// One opened port.
 pub type Igb<B> = IntelPort<B, Chip>;
 
-impl<B: Bar> Igb<B> {
-    /// Identifies the controller, stops whatever it was doing, resets it and reads its address.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a device that is not in [`ids::CHIPS`]; [`Error::Gone`],
-    /// [`Error::Timeout`] and [`Error::Eeprom`] when it does not come up.
-    pub fn open(
-        bar: B,
-        host: Box<dyn Host>,
-        dma: Arc<dyn DmaMap>,
-        vendor: u16,
-        device: u16,
-    ) -> Result<Self> {
-        let chip = ids::find(vendor, device).ok_or_else(|| Error::Unsupported {
-            addr: bar.name().to_owned(),
-            vendor,
-            device,
-        })?;
-        Self::attach_to(bar, host, dma, chip, "igb", chip.name)
-    }
-}
-
 impl Silicon for Chip {
     type Flavor = IgbFlavor;
     type Causes<B: Bar> = IgbCauses<B>;
+    const DRIVER: &'static str = "igb";
     const OPEN_BEFORE_POSTING: bool = true;
+
+    fn find(vendor: u16, device: u16) -> Option<&'static Self> {
+        ids::find(vendor, device)
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
     fn describe(&self, info: &mut PortInfo) {
         info.max_rx_queues = self.family.queues();

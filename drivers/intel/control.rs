@@ -66,9 +66,15 @@ pub trait Silicon: Debug + Sized + Sync + 'static {
     type Flavor: Flavor;
     /// Its interrupt registers.
     type Causes<B: Bar>: Causes + 'static;
+    /// What the driver is called.
+    const DRIVER: &'static str;
     /// Whether receive buffers may be posted (RDT) only after the receiver was opened.
     const OPEN_BEFORE_POSTING: bool;
 
+    /// The device table's line for a PCI device.
+    fn find(vendor: u16, device: u16) -> Option<&'static Self>;
+    /// What the chip is called.
+    fn name(&self) -> &'static str;
     /// Fills in what the chip can do.
     fn describe(&self, info: &mut PortInfo);
     /// Masks interrupts, stops reception, both kinds of queues, and then all bus traffic; every
@@ -185,20 +191,24 @@ struct Running {
 }
 
 impl<B: Bar, S: Silicon> IntelPort<B, S> {
-    /// Stops whatever the controller was doing, resets it and reads its address. `driver` and
-    /// `name` are the family's and the chip's.
+    /// Identifies the controller, stops whatever it was doing, resets it and reads its address.
     ///
     /// # Errors
-    /// [`Error::Gone`], [`Error::Timeout`] and [`Error::Eeprom`] when it does not come up.
-    pub(crate) fn attach_to(
+    /// [`Error::Unsupported`] for a device that is not in the family's table; [`Error::Gone`],
+    /// [`Error::Timeout`] and [`Error::Eeprom`] when it does not come up.
+    pub fn open(
         bar: B,
         host: Box<dyn Host>,
         dma: Arc<dyn DmaMap>,
-        chip: &'static S,
-        driver: &'static str,
-        name: &'static str,
+        vendor: u16,
+        device: u16,
     ) -> Result<Self> {
-        let mut info = PortInfo::new(bar.name(), driver, name);
+        let chip = S::find(vendor, device).ok_or_else(|| Error::Unsupported {
+            addr: bar.name().to_owned(),
+            vendor,
+            device,
+        })?;
+        let mut info = PortInfo::new(bar.name(), S::DRIVER, chip.name());
         chip.describe(&mut info);
         info.numa_node = host.numa_node();
         let mut port = Self {

@@ -7,8 +7,6 @@
 //! [`IntelPort`]'s; the packet path is the ring engine's ([`intel`](super::intel)).
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 mod eeprom;
 mod filter;
 mod flow;
@@ -30,10 +28,10 @@ pub use self::irq::IxgbeCauses;
 use super::intel::access::dump;
 use super::intel::rss::RETA_SIZE;
 use super::intel::{Accept, Counters, Flavor, Halt, IntelPort, Silicon};
-use crate::error::{Error, Result};
-use crate::mem::{DmaMap, Geometry, RingMem};
+use crate::error::Result;
+use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Register};
-use crate::port::{Host, LinkStatus, MacAddr, PortConfig, PortInfo, RegValue};
+use crate::port::{LinkStatus, MacAddr, PortConfig, PortInfo, RegValue};
 
 /// Longest MTU: frames of 9,728 bytes with two VLAN tags and CRC, what all these chips are
 /// validated for.
@@ -54,32 +52,19 @@ impl Flavor for IxgbeFlavor {
 /// One opened port.
 pub type Ixgbe<B> = IntelPort<B, Chip>;
 
-impl<B: Bar> Ixgbe<B> {
-    /// Identifies the controller, stops whatever it was doing, resets it and reads its address.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] for a device that is not in [`ids::CHIPS`]; [`Error::Gone`],
-    /// [`Error::Timeout`] and [`Error::Eeprom`] when it does not come up.
-    pub fn open(
-        bar: B,
-        host: Box<dyn Host>,
-        dma: Arc<dyn DmaMap>,
-        vendor: u16,
-        device: u16,
-    ) -> Result<Self> {
-        let chip = ids::find(vendor, device).ok_or_else(|| Error::Unsupported {
-            addr: bar.name().to_owned(),
-            vendor,
-            device,
-        })?;
-        Self::attach_to(bar, host, dma, chip, "ixgbe", chip.name)
-    }
-}
-
 impl Silicon for Chip {
     type Flavor = IxgbeFlavor;
     type Causes<B: Bar> = IxgbeCauses<B>;
+    const DRIVER: &'static str = "ixgbe";
     const OPEN_BEFORE_POSTING: bool = false;
+
+    fn find(vendor: u16, device: u16) -> Option<&'static Self> {
+        ids::find(vendor, device)
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
     fn describe(&self, info: &mut PortInfo) {
         info.max_rx_queues = rx_init::MAX_QUEUES;

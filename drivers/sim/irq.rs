@@ -65,7 +65,7 @@ impl Device {
     }
 }
 
-/// Longest and shortest sleep between two calls of a NIC that moves only when it is called.
+/// Shortest and longest sleep between two calls of a NIC that moves only when it is called.
 const NAPS: (Duration, Duration) = (Duration::from_micros(10), Duration::from_millis(1));
 
 /// The line as its waiter sees it.

@@ -254,6 +254,8 @@ impl Machine {
     pub(crate) fn run(&self, script: &str, args: &str) -> Run {
         let mut command = Command::new(self.shell[0]);
         command
+            // What is relative must not be taken from here: from the root, most of it would exist.
+            .current_dir("/")
             .args(&self.shell[1..])
             .arg(here().join("scripts").join(script))
             .args(args.split_whitespace())

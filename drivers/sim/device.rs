@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -15,9 +16,10 @@ use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
 use super::engine::{Chaos, Engine, Way};
 use super::iommu::SimIommu;
-use super::irq::Pin;
+use super::irq::{InterruptMode, Pin};
 use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
+use super::memory::GuestMemory;
 use super::regs::RegFile;
 use super::setup::{CONTROL, ENABLE, HEAD, QueueReg, TAIL};
 use super::spec::SimConfig;
@@ -78,6 +80,8 @@ pub(super) struct Device {
     /// A step was skipped because another thread was at it.
     skipped: AtomicBool,
     pub(super) gone: AtomicBool,
+    /// What the thread that runs it waits for, if it is served.
+    pub(super) wire_fd: Option<OwnedFd>,
     /// Its interrupt line.
     pub(super) pin: Pin,
     /// Tails, too, go the slow way, to be traced or judged.
@@ -99,6 +103,8 @@ impl Device {
         let trace =
             (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace, regs.map))));
         let chaos = Chaos::new(config.faults.clone(), config.seed);
+        // Without it, frames are looked for now and then.
+        let wire_fd = wire.fd().and_then(|fd| fd.try_clone_to_owned().ok());
         let engine = Engine::new(
             chip,
             wire,
@@ -131,6 +137,7 @@ impl Device {
             pending: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            wire_fd,
             pin: Pin::default(),
             watched: config.lawyer || config.trace > 0,
             trace,
@@ -187,6 +194,26 @@ impl Device {
         // With the engine locked, so that no DMA happens after this returns.
         let _engine = self.engine();
         self.vanish();
+    }
+
+    /// See [`SimNic::set_guest_memory`](super::SimNic::set_guest_memory).
+    pub(super) fn set_guest_memory(&self, memory: Option<Arc<dyn GuestMemory>>) {
+        let mut engine = self.engine();
+        engine.shared.memory.guest = memory;
+        // Rings know their memory: they are found anew.
+        self.changed();
+        engine.refresh(self.generation.load(Ordering::Relaxed));
+    }
+
+    /// What the kernel calls FLR (PCIe base specification 6.6.2).
+    pub(super) fn function_reset(&self) {
+        self.set_bus_master(false);
+        let mut slow = self.slow();
+        slow.later.clear();
+        self.chip.reset(self, &mut slow, 0);
+        drop(slow);
+        self.set_interrupt_mode(InterruptMode::Intx);
+        self.mask_intx(false);
     }
 
     pub(super) fn note(&self, event: Event) {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::chip::Chip;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
-use super::iommu::{SimIommu, Windows};
+use super::iommu::SimIommu;
 use super::lawyer::{Lawyer, Rule};
+use super::memory::Memory;
 use super::regs::RegFile;
 use super::rx::RxPath;
 use super::setup::Mac;
@@ -100,7 +101,7 @@ impl Chaos {
 pub(super) struct Shared {
     pub(super) chip: &'static dyn Chip,
     pub(super) regs: Arc<RegFile>,
-    pub(super) windows: Windows,
+    pub(super) memory: Memory,
     pub(super) tally: Tally,
     pub(super) truth: Truth,
     pub(super) log: FaultLog,
@@ -188,7 +189,7 @@ impl Engine {
         let shared = Shared {
             chip,
             regs,
-            windows: Windows::default(),
+            memory: Memory::default(),
             tally: Tally::default(),
             truth: Truth::default(),
             log: FaultLog::default(),
@@ -331,7 +332,7 @@ impl Engine {
     #[cold]
     fn set_up(&mut self, seen: (u32, u32)) {
         if self.seen.1 != seen.1 {
-            self.shared.windows = self.iommu.windows();
+            self.shared.memory.windows = self.iommu.windows();
         }
         self.seen = seen;
         let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
@@ -342,10 +343,10 @@ impl Engine {
         } else if self.looped.is_none() {
             self.looped = Some(Loopback::new());
         }
-        let windows = std::mem::take(&mut self.shared.windows);
-        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &windows, old));
-        self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &windows));
-        self.shared.windows = windows;
+        let memory = std::mem::take(&mut self.shared.memory);
+        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &memory, old));
+        self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
+        self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());
     }
 }

@@ -6,11 +6,12 @@
 //! told at once; nor are messages (MSI, MSI-X).
 
 use std::cell::Cell;
+use std::fmt;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::device::Device;
@@ -20,11 +21,42 @@ use crate::error::{Error, Result};
 use crate::poll::Event;
 use crate::port::Line;
 
+/// Where the interrupts of a served NIC go.
+///
+/// Called with or without locks of the model held: it must neither block nor call the NIC.
+pub trait InterruptSink: fmt::Debug + Send + Sync {
+    /// INTx is asserted, and the slot lets it through. The slot's mask has closed.
+    fn intx(&self);
+
+    /// An MSI, by its number, or a vector of MSI-X.
+    fn message(&self, vector: u16);
+}
+
+/// How the slot has enabled interrupts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterruptMode {
+    /// The line.
+    Intx,
+    /// So many messages.
+    Msi {
+        /// 1 to 32.
+        vectors: u16,
+    },
+    /// So many vectors.
+    Msix {
+        /// 1 to 2,048.
+        vectors: u16,
+    },
+}
+
 /// The slot's end of the line.
 #[derive(Debug, Default)]
 pub(super) struct Pin {
     /// Made for the first who wants to wait.
     event: OnceLock<Arc<Event>>,
+    /// Where a served NIC's interrupts go instead.
+    sink: RwLock<Option<Arc<dyn InterruptSink>>>,
+    served: AtomicBool,
     /// PCI Command bit 10.
     masked: AtomicBool,
 }
@@ -35,6 +67,17 @@ impl Pin {
         if let Some(event) = self.event.get() {
             event.raise();
         }
+        if self.served.load(Ordering::Relaxed)
+            && let Some(sink) = &*self.sink.read().unwrap_or_else(PoisonError::into_inner)
+        {
+            sink.intx();
+        }
+    }
+
+    /// Whether anybody listens and is let through.
+    fn is_open(&self) -> bool {
+        let heard = self.event.get().is_some() || self.served.load(Ordering::Relaxed);
+        heard && !self.masked.load(Ordering::Relaxed)
     }
 }
 
@@ -51,11 +94,32 @@ impl Device {
         // One thread sets a cause and looks at the masks, another opens a mask and looks at the
         // causes: at least one of them must see both.
         fence(Ordering::SeqCst);
-        let open = || self.pin.event.get().is_some() && !self.pin.masked.load(Ordering::Relaxed);
-        if open() && self.chip.asserts(&self.regs) && !self.pin.masked.swap(true, Ordering::AcqRel)
+        if self.pin.is_open()
+            && self.chip.asserts(&self.regs)
+            && !self.pin.masked.swap(true, Ordering::AcqRel)
         {
             self.pin.raise();
         }
+    }
+
+    /// Where interrupts go from now on. When this returns, the old one hears nothing any more.
+    pub(super) fn connect_interrupts(&self, sink: Option<Arc<dyn InterruptSink>>) {
+        let mut slot = self.pin.sink.write().unwrap_or_else(PoisonError::into_inner);
+        self.pin.served.store(sink.is_some(), Ordering::Relaxed);
+        *slot = sink;
+        drop(slot);
+        self.drive_line();
+    }
+
+    /// The mode that the slot has enabled. Only the line is modelled.
+    pub(super) fn set_interrupt_mode(&self, _mode: InterruptMode) {
+        self.drive_line();
+    }
+
+    /// PCI Command bit 10, or the kernel's own mask.
+    pub(super) fn mask_intx(&self, masked: bool) {
+        self.pin.masked.store(masked, Ordering::Relaxed);
+        self.drive_line();
     }
 
     /// No register answers any more, and whoever waits for an interrupt learns it.
@@ -76,8 +140,8 @@ pub(super) struct SimLine {
     nap: Cell<Duration>,
 }
 
-impl std::fmt::Debug for SimLine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SimLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SimLine({})", self.device.name)
     }
 }
@@ -106,8 +170,7 @@ impl SimLine {
 impl Line for SimLine {
     fn unmask(&self) -> Result<()> {
         self.check()?;
-        self.device.pin.masked.store(false, Ordering::Relaxed);
-        self.device.drive_line();
+        self.device.mask_intx(false);
         Ok(())
     }
 

@@ -11,7 +11,9 @@ use super::device::Device;
 use super::drive::{self, Drive};
 use super::fault::{Fault, Inject};
 use super::iommu::SimIommu;
+use super::irq::{InterruptMode, InterruptSink};
 use super::lawyer::Violation;
+use super::memory::GuestMemory;
 use super::spec::SimConfig;
 use super::stats::Truth;
 use super::trace::Traced;
@@ -64,7 +66,7 @@ impl SimNic {
         };
         let mac = config.mac.unwrap_or_else(|| own_mac(config.chip));
         let device = Device::new(config, mac, wire);
-        if config.drive == Drive::Thread {
+        if matches!(config.drive, Drive::Thread | Drive::Served) {
             drive::adopt(&device).map_err(|source| Error::Io {
                 what: "start the thread that runs software NICs".to_owned(),
                 path: None,
@@ -95,6 +97,37 @@ impl SimNic {
 
     pub(super) fn shared(&self) -> Arc<Device> {
         self.device.clone()
+    }
+
+    /// Lets it reach a guest's memory, wherever this process's own pools and rings are not. When
+    /// this returns, the memory of before is not used any more.
+    pub fn set_guest_memory(&self, memory: Option<Arc<dyn GuestMemory>>) {
+        self.device.set_guest_memory(memory);
+    }
+
+    /// Sends its interrupts to `sink`. When this returns, the sink of before hears nothing more.
+    pub fn connect_interrupts(&self, sink: Option<Arc<dyn InterruptSink>>) {
+        self.device.connect_interrupts(sink);
+    }
+
+    /// Which kind of interrupt the slot has enabled.
+    pub fn set_interrupt_mode(&self, mode: InterruptMode) {
+        self.device.set_interrupt_mode(mode);
+    }
+
+    /// Masks the line in the slot, or lets it through: then it is told again if it is asserted.
+    pub fn mask_intx(&self, masked: bool) {
+        self.device.mask_intx(masked);
+    }
+
+    /// A function level reset: everything is as after power-on, and the slot enables nothing.
+    pub fn function_reset(&self) {
+        self.device.function_reset();
+    }
+
+    /// Lets it look at what software has just written, and wakes the thread that runs it.
+    pub fn kick(&self) {
+        self.device.kick();
     }
 
     /// Moves at most one batch each way and lets a microsecond pass on a stepped NIC's clock.

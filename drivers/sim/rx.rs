@@ -1,16 +1,14 @@
 //! The receive engine: MAC, filters, queue choice, DMA and write-back (82599 datasheet 7.1).
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 use super::engine::Shared;
 use super::fault::{Fault, FaultKind, Inject, QueueId};
-use super::iommu::Place;
+use super::memory::Ring;
 use super::packet::{self, Check, Parsed, ptype};
-use super::setup::{ErrorBits, Ring, RxPlan, RxSetup};
+use super::setup::{ErrorBits, RxPlan, RxSetup};
 use super::trace::Event;
 use crate::drivers::intel::RxDesc;
-use crate::mem::DmaTarget;
 
 /// Shortest frame without CRC.
 const SHORTEST: usize = 60;
@@ -506,37 +504,23 @@ impl RxQueue {
         part: &[u8],
         buffer: usize,
     ) -> Result<(), Box<Fault>> {
-        let words = self.ring.as_ref().map_or(&[][..], Ring::words);
-        let Some(word) = words.get(2 * self.head as usize) else {
+        let descriptor = self.ring.as_ref().and_then(|r| r.get(self.head));
+        let Some((mut address, _)) = descriptor else {
             return Err(self.fault(FaultKind::Unmapped, Some(self.setup.common.base)));
         };
-        let mut address = word.load(Ordering::Relaxed);
         if shared.chaos.any() && shared.chaos.strikes(Inject::Stray) {
             address ^= 1 << 40;
         }
-        let what = match shared.windows.translate(address) {
-            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
-                // The chip may write as much as SRRCTL says, so that much must be there.
-                match mem.claim_rx(chunk, offset, buffer as u32) {
-                    Ok(mut claim) => {
-                        if let Some(bytes) = claim.get_mut(..part.len()) {
-                            bytes.copy_from_slice(part);
-                        }
-                        drop(claim);
-                        if shared.traced {
-                            let queue = QueueId::Rx(self.setup.common.index);
-                            let (index, len) = (self.head, part.len() as u32);
-                            shared.note(Event::Descriptor { queue, index, address, len });
-                        }
-                        return Ok(());
-                    }
-                    Err(e) => e.into(),
-                }
-            }
-            Some(_) => FaultKind::WrongMemory,
-            None => FaultKind::Unmapped,
-        };
-        Err(self.fault(what, Some(address)))
+        // The chip may write as much as SRRCTL says, so that much must be there.
+        if let Err(what) = shared.memory.fill(address, buffer as u32, part) {
+            return Err(self.fault(what, Some(address)));
+        }
+        if shared.traced {
+            let queue = QueueId::Rx(self.setup.common.index);
+            let (index, len) = (self.head, part.len() as u32);
+            shared.note(Event::Descriptor { queue, index, address, len });
+        }
+        Ok(())
     }
 
     #[cold]
@@ -555,12 +539,8 @@ impl RxQueue {
 
     #[inline(always)]
     fn write_back(&self, index: u32, w0: u64, w1: u64) {
-        let words = self.ring.as_ref().map_or(&[][..], Ring::words);
-        let at = 2 * index as usize;
-        if let Some([first, second]) = words.get(at..at + 2) {
-            first.store(w0, Ordering::Relaxed);
-            // Release: whoever sees DD sees the first word and the packet's bytes.
-            second.store(w1, Ordering::Release);
+        if let Some(ring) = &self.ring {
+            ring.put(index, w0, w1);
         }
     }
 

@@ -1,12 +1,9 @@
 //! What the registers add up to: decoded once when they change, not for every packet.
 
-use std::sync::Arc;
-
 use super::chip::Chip;
-use super::iommu::{Place, Windows};
+use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
-use crate::mem::{CHUNK, DmaTarget};
 
 /// A register of a queue's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,38 +43,6 @@ pub(super) const CONTROL: u32 = 0x28;
 pub(super) const ENABLE: u32 = 1 << 25;
 /// The same: software flush of write-backs.
 pub(super) const SWFLSH: u32 = 1 << 26;
-
-/// A descriptor ring in memory.
-#[derive(Debug, Clone)]
-pub(super) struct Ring {
-    block: Arc<crate::mem::RingBlock>,
-    /// First word in the block.
-    first: usize,
-    /// In descriptors.
-    pub(super) size: u32,
-}
-
-impl Ring {
-    /// The ring at `base`; `None` when not all of it is mapped ring memory.
-    fn find(windows: &Windows, base: u64, bytes: u32) -> Option<Self> {
-        match windows.translate(base) {
-            Some(Place { target: DmaTarget::Rings(block), chunk, offset })
-                if bytes > 0 && offset as usize + bytes as usize <= CHUNK =>
-            {
-                let first = (chunk as usize * CHUNK + offset as usize) / 8;
-                Some(Self { block: block.clone(), first, size: bytes / 16 })
-            }
-            _ => None,
-        }
-    }
-
-    /// Its words, two a descriptor.
-    #[inline(always)]
-    pub(super) fn words(&self) -> &[std::sync::atomic::AtomicU64] {
-        let end = self.first + self.size as usize * 2;
-        self.block.words().get(self.first..end).unwrap_or_default()
-    }
-}
 
 /// What is common to a queue of either direction.
 #[derive(Debug, Clone)]
@@ -256,13 +221,7 @@ pub(super) struct Mac {
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.
-fn queue(
-    regs: &RegFile,
-    windows: &Windows,
-    index: u32,
-    block: u32,
-    slot: u8,
-) -> Option<QueueSetup> {
+fn queue(regs: &RegFile, memory: &Memory, index: u32, block: u32, slot: u8) -> Option<QueueSetup> {
     let control = regs.peek(block + CONTROL);
     if control & ENABLE == 0 {
         return None;
@@ -272,7 +231,7 @@ fn queue(
     Some(QueueSetup {
         index: index as u16,
         base,
-        ring: Ring::find(windows, base, regs.peek(block + LENGTH) & 0xf_ff80),
+        ring: memory.ring(base, regs.peek(block + LENGTH) & 0xf_ff80),
         head_offset: block + HEAD,
         tail_offset: block + TAIL,
         slot,
@@ -284,21 +243,19 @@ fn queue(
 pub(super) fn rx_queues(
     chip: &dyn Chip,
     regs: &RegFile,
-    windows: &Windows,
+    memory: &Memory,
     finish: impl Fn(QueueSetup, u32) -> RxSetup,
 ) -> Vec<RxSetup> {
     (0..chip.queues())
         .filter_map(|q| {
             let block = chip.rx_block(q);
-            queue(regs, windows, q, block, chip.rx_slot(regs, q)).map(|setup| finish(setup, block))
+            queue(regs, memory, q, block, chip.rx_slot(regs, q)).map(|setup| finish(setup, block))
         })
         .collect()
 }
 
 /// The enabled transmit queues of a chip.
-pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, windows: &Windows) -> Vec<QueueSetup> {
+pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, memory: &Memory) -> Vec<QueueSetup> {
     let queues = 0..chip.queues();
-    queues
-        .filter_map(|q| queue(regs, windows, q, chip.tx_block(q), chip.tx_slot(regs, q)))
-        .collect()
+    queues.filter_map(|q| queue(regs, memory, q, chip.tx_block(q), chip.tx_slot(regs, q))).collect()
 }

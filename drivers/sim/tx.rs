@@ -1,19 +1,17 @@
 //! The transmit engine: descriptor fetch, the plain fast path, completion (82599 datasheet 7.2).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::engine::{BATCH, Shared};
 use super::fault::{Fault, FaultKind, Inject, QueueId};
-use super::iommu::Place;
 use super::lawyer::Rule;
+use super::memory::Ring;
 use super::offload::{self, Context, Packet};
-use super::setup::{QueueSetup, Ring, TxPlan};
+use super::setup::{QueueSetup, TxPlan};
 use super::trace::Event;
 use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
-use crate::mem::DmaTarget;
 
 /// Shortest frame without CRC; padding fills up to it.
 const SHORTEST: usize = 60;
@@ -49,6 +47,8 @@ pub(super) struct TxPath {
     plan: TxPlan,
     queues: Vec<TxQueue>,
     scratch: Vec<u8>,
+    /// A descriptor's bytes, where they must be copied.
+    piece: Vec<u8>,
     /// Descriptors were left in some ring by the last step.
     pub(super) left_over: bool,
     /// The queue that goes first, so that none starves.
@@ -116,7 +116,8 @@ impl TxPath {
         for n in 0..count {
             let at = (self.turn + n) % count;
             let Some(q) = self.queues.get_mut(at).filter(|q| !q.stopped) else { continue };
-            let mut sender = Sender { plan: &self.plan, scratch: &mut self.scratch, wire, now };
+            let Self { plan, scratch, piece, .. } = self;
+            let mut sender = Sender { plan, scratch, piece, wire, now };
             let before = q.head;
             let stop = q.run(shared, &mut sender, master);
             moved |= q.head != before;
@@ -145,6 +146,7 @@ impl TxPath {
 struct Sender<'a> {
     plan: &'a TxPlan,
     scratch: &'a mut Vec<u8>,
+    piece: &'a mut Vec<u8>,
     wire: &'a mut dyn Wire,
     now: Duration,
 }
@@ -199,7 +201,6 @@ impl TxQueue {
         ring: &Ring,
         tail: u32,
     ) -> Option<Stop> {
-        let words = ring.words();
         for _ in 0..BATCH {
             if self.head == tail {
                 return Some(Stop::Idle);
@@ -208,9 +209,9 @@ impl TxQueue {
                 self.stopped = true;
                 return Some(Stop::Idle);
             }
-            let at = 2 * self.head as usize;
-            let Some([w0, w1]) = words.get(at..at + 2) else { return Some(Stop::Idle) };
-            let (address, command) = (w0.load(Ordering::Relaxed), w1.load(Ordering::Relaxed));
+            let Some((address, command)) = ring.get(self.head) else {
+                return Some(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
+            };
             let len = (command & 0xffff) as usize;
             let whole = command >> 46 == len as u64;
             let sent = if command & COMMAND == PLAIN
@@ -239,34 +240,24 @@ impl TxQueue {
         address: u64,
         len: usize,
     ) -> Result<(), Stop> {
-        let what = match shared.windows.translate(address) {
-            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
-                match mem.claim_tx(chunk, offset, len as u32) {
-                    Ok(claim) => {
-                        // The claim borrows from `windows`; counting needs `shared` whole.
-                        let sent = sender.wire.send(&claim, sender.now, sender.plan.obey_pause);
-                        if sent == Sent::Wait {
-                            return Err(Stop::Wait);
-                        }
-                        shared.tally.tx.frame(&claim);
-                        drop(claim);
-                        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-                        shared.tally.tx.queue(self.setup.slot, len + CRC);
-                        shared.tally.touch();
-                        if shared.traced {
-                            let queue = QueueId::Tx(self.setup.index);
-                            let (index, len) = (self.head, len as u32);
-                            shared.note(Event::Descriptor { queue, index, address, len });
-                        }
-                        return Ok(());
-                    }
-                    Err(e) => e.into(),
-                }
-            }
-            Some(_) => FaultKind::WrongMemory,
-            None => FaultKind::Unmapped,
-        };
-        Err(self.fault(self.head, Some(address), what))
+        let fetched = shared.memory.fetch(address, len as u32, sender.scratch);
+        let bytes = fetched.map_err(|what| self.fault(self.head, Some(address), what))?;
+        // The bytes borrow from `memory`; counting needs `shared` whole.
+        let sent = sender.wire.send(&bytes, sender.now, sender.plan.obey_pause);
+        if sent == Sent::Wait {
+            return Err(Stop::Wait);
+        }
+        shared.tally.tx.frame(&bytes);
+        drop(bytes);
+        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
+        shared.tally.tx.queue(self.setup.slot, len + CRC);
+        shared.tally.touch();
+        if shared.traced {
+            let queue = QueueId::Tx(self.setup.index);
+            let (index, len) = (self.head, len as u32);
+            shared.note(Event::Descriptor { queue, index, address, len });
+        }
+        Ok(())
     }
 
     /// Any other packet, or a context.
@@ -279,12 +270,10 @@ impl TxQueue {
         tail: u32,
     ) -> Result<(), Stop> {
         let load = |at: u32| {
-            let words = ring.words();
-            let word =
-                |i: u32| words.get(i as usize).map_or(0, |w: &AtomicU64| w.load(Ordering::Relaxed));
-            (word(2 * at), word(2 * at + 1))
+            let gone = || self.fault(at, Some(self.setup.base), FaultKind::Unmapped);
+            ring.get(at).ok_or_else(gone)
         };
-        let (w0, w1) = load(self.head);
+        let (w0, w1) = load(self.head)?;
         if offload::is_context(w1) {
             let context = Context::decode(w0, w1);
             self.contexts[context.index()] = context;
@@ -301,14 +290,14 @@ impl TxQueue {
                 // The rest of the packet has not been posted yet.
                 return Err(Stop::Idle);
             }
-            let (address, command) = load(at);
+            let (address, command) = load(at)?;
             let piece = packet
                 .add(command, taken == 0)
                 .map_err(|why| self.fault(at, Some(address), FaultKind::BadDescriptor(why)))?;
             if shared.lawyer.is_some() && offload::reserved(command) {
                 shared.breach(Rule::DescriptorFormat, self.setup.tail_offset, at);
             }
-            self.gather(shared, sender.scratch, at, address, piece)?;
+            self.gather(shared, sender, at, address, piece)?;
             pieces.push((address, piece as u32));
             taken += 1;
             at = if at + 1 == ring.size { 0 } else { at + 1 };
@@ -349,30 +338,20 @@ impl TxQueue {
     fn gather(
         &self,
         shared: &Shared,
-        scratch: &mut Vec<u8>,
+        sender: &mut Sender<'_>,
         at: u32,
         address: u64,
         len: usize,
     ) -> Result<(), Stop> {
-        let what = match shared.windows.translate(address) {
-            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
-                match mem.claim_tx(chunk, offset, len as u32) {
-                    Ok(claim) => {
-                        scratch.extend_from_slice(&claim);
-                        if shared.traced {
-                            let queue = QueueId::Tx(self.setup.index);
-                            let len = len as u32;
-                            shared.note(Event::Descriptor { queue, index: at, address, len });
-                        }
-                        return Ok(());
-                    }
-                    Err(e) => e.into(),
-                }
-            }
-            Some(_) => FaultKind::WrongMemory,
-            None => FaultKind::Unmapped,
-        };
-        Err(self.fault(at, Some(address), what))
+        let fetched = shared.memory.fetch(address, len as u32, sender.piece);
+        let bytes = fetched.map_err(|what| self.fault(at, Some(address), what))?;
+        sender.scratch.extend_from_slice(&bytes);
+        if shared.traced {
+            let queue = QueueId::Tx(self.setup.index);
+            let len = len as u32;
+            shared.note(Event::Descriptor { queue, index: at, address, len });
+        }
+        Ok(())
     }
 
     /// Uses up `taken` descriptors, the last of which has the command word `last`.
@@ -409,11 +388,10 @@ impl TxQueue {
         }
         if most == 0
             && let Some((address, len)) = self.afterwards.pop_front()
-            && let Some(place) = shared.windows.translate(address)
-            && let DmaTarget::Slots(mem) = place.target
         {
             // Long taken back, as a rule; then the claim fails and nothing is touched.
-            let late = mem.claim_tx(place.chunk, place.offset, len);
+            let mut copy = Vec::new();
+            let late = shared.memory.fetch(address, len, &mut copy);
             shared.truth.late_reads += 1;
             shared.truth.late_reads_denied += u64::from(late.is_err());
         }
@@ -423,8 +401,6 @@ impl TxQueue {
 /// Writes a completed descriptor back: DD, and nothing else that anyone may rely on.
 #[inline(always)]
 fn report(ring: &Ring, at: u32) {
-    if let Some(word) = ring.words().get(2 * at as usize + 1) {
-        // Release: the device is done with the buffers of this and all earlier descriptors.
-        word.store(TxDesc::DD, Ordering::Release);
-    }
+    // The device is done with the buffers of this and all earlier descriptors.
+    ring.put_second(at, TxDesc::DD);
 }

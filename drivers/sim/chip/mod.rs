@@ -8,8 +8,8 @@ use std::fmt;
 use super::device::{Device, Slow};
 use super::eeprom::Eeprom;
 use super::fault::QueueId;
-use super::iommu::Windows;
 use super::lawyer::Lawyer;
+use super::memory::Memory;
 use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
 use super::stats::Tally;
@@ -144,10 +144,10 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     fn mac(&self, regs: &RegFile) -> Mac;
 
     /// Decodes the receive side; `old` lends what is expensive to make.
-    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan;
+    fn rx_plan(&self, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan;
 
     /// Decodes the transmit side.
-    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan;
+    fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan;
 
     /// Adds what a step has counted to the statistics registers.
     fn count(&self, regs: &RegFile, tally: &Tally);

@@ -9,8 +9,8 @@ use crate::drivers::igb::regs::{
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
 use crate::drivers::sim::fault::QueueId;
-use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
+use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
@@ -147,12 +147,12 @@ impl Chip for I82576 {
         }
     }
 
-    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
-        plan::rx(self, regs, windows, old)
+    fn rx_plan(&self, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
+        plan::rx(self, regs, memory, old)
     }
 
-    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan {
-        plan::tx(self, regs, windows)
+    fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan {
+        plan::tx(self, regs, memory)
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {

@@ -7,7 +7,7 @@ use crate::drivers::igb::regs::{
     TDWBAL, VET, VFTA,
 };
 use crate::drivers::intel::RxDesc;
-use crate::drivers::sim::iommu::Windows;
+use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
@@ -27,7 +27,7 @@ const RSS: u32 = 2;
 const LONGEST: usize = 9728 - 4;
 
 /// The receive side.
-pub(super) fn rx(chip: &I82576, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
+pub(super) fn rx(chip: &I82576, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
     let (rctl, rxcsum) = (regs.get::<RCTL>(0), regs.get::<RXCSUM>(0));
     // Without long frames 1,522 bytes with CRC and tag are the most, 1,518 without a tag; RLPML
     // counts everything (8.10.1).
@@ -37,7 +37,7 @@ pub(super) fn rx(chip: &I82576, regs: &RegFile, windows: &Windows, old: RxPlan) 
         (1518, 4)
     };
     let strip_vlan = regs.get::<CTRL>(0).has(CTRL::VME);
-    let queues = rx_queues(chip, regs, windows, |common, block| {
+    let queues = rx_queues(chip, regs, memory, |common, block| {
         let srrctl = SRRCTL(regs.peek(block + SRRCTL_AT));
         let buffer = match srrctl.get(SRRCTL::BSIZEPACKET) {
             0 => 2048 >> rctl.get(RCTL::BSIZE),
@@ -98,9 +98,9 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 }
 
 /// The transmit side.
-pub(super) fn tx(chip: &I82576, regs: &RegFile, windows: &Windows) -> TxPlan {
+pub(super) fn tx(chip: &I82576, regs: &RegFile, memory: &Memory) -> TxPlan {
     let (tctl, ctrl) = (regs.get::<TCTL>(0), regs.get::<CTRL>(0));
-    let queues = tx_queues(chip, regs, windows);
+    let queues = tx_queues(chip, regs, memory);
     let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);
     TxPlan {
         on: tctl.has(TCTL::TXEN),

@@ -6,7 +6,7 @@ use crate::drivers::ixgbe::regs::{
     DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RETA, RSSRK,
     RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL,
 };
-use crate::drivers::sim::iommu::Windows;
+use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
@@ -22,7 +22,7 @@ const SRRCTL_AT: u32 = 0x14;
 const LONGEST: usize = 15_872 - 4;
 
 /// The receive side.
-pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
+pub(super) fn rx(chip: &I82599, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
     let held = regs.get::<SECRXSTAT>(0).has(SECRXSTAT::SECRX_RDY);
     let fctrl = regs.get::<FCTRL>(0);
     let hlreg = regs.get::<HLREG0>(0);
@@ -33,7 +33,7 @@ pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) 
     } else {
         1518
     };
-    let queues = rx_queues(chip, regs, windows, |common, block| {
+    let queues = rx_queues(chip, regs, memory, |common, block| {
         let srrctl = SRRCTL(regs.peek(block + SRRCTL_AT));
         RxSetup {
             buffer: srrctl.get(SRRCTL::BSIZEPACKET) * 1024,
@@ -83,10 +83,10 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 }
 
 /// The transmit side.
-pub(super) fn tx(chip: &I82599, regs: &RegFile, windows: &Windows) -> TxPlan {
+pub(super) fn tx(chip: &I82599, regs: &RegFile, memory: &Memory) -> TxPlan {
     let held = regs.get::<SECTXSTAT>(0).has(SECTXSTAT::SECTX_RDY);
     let dma = regs.get::<DMATXCTL>(0);
-    let queues = tx_queues(chip, regs, windows);
+    let queues = tx_queues(chip, regs, memory);
     let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);
     TxPlan {
         on: dma.has(DMATXCTL::TE) && !held,

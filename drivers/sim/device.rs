@@ -127,7 +127,7 @@ impl Device {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
                 link: Link::default(),
-                phy: Phy::default(),
+                phy: chip.phy(),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),

@@ -30,6 +30,13 @@ impl Eeprom {
         eeprom
     }
 
+    /// Puts the checksum of a section of its own right: its last word.
+    pub(super) fn put_checksum(section: &mut [u16]) {
+        if let Some((last, rest)) = section.split_last_mut() {
+            *last = rest.iter().fold(CHECKSUM, |left, word| left.wrapping_sub(*word));
+        }
+    }
+
     /// Sum of everything that the checksum covers but the checksum itself.
     fn sum(&self, pointers: Range<usize>) -> u16 {
         let word = |at: usize| self.words.get(at).copied().unwrap_or(0xffff);

@@ -1,5 +1,5 @@
-//! Software NICs, register by register, so that everything here runs with no NIC at all: an 82599
-//! and an 82576.
+//! Software NICs, register by register, so that everything here runs with no NIC at all: 82599, X540
+//! and X550, 82576 and I350.
 //!
 //! The model knows the chips' register tables and descriptor layouts and nothing of the drivers. It
 //! touches memory through one door only: its own address map, then the owner word of the buffer.
@@ -9,7 +9,8 @@
 //! One engine moves the frames of all chips. It goes by plans, which a [chip](Model) decodes from
 //! its registers when they change; so nothing on the packet path asks which chip it is.
 //!
-//! A software NIC is named by a string, `sim:82599?key=value&key=value` or `sim:82576?...`:
+//! A software NIC is named by a string, `sim:82599?key=value&key=value`; other chips are `sim:x540`,
+//! `sim:x550`, `sim:82576` and `sim:i350`:
 //!
 //! | key | values | default |
 //! |---|---|---|
@@ -90,7 +91,7 @@ pub mod wire;
 mod tests;
 
 pub use bar::{SimBar, SimDoorbell, SimHost};
-pub use chip::Model;
+pub use chip::{Family, Model};
 pub use drive::Drive;
 pub use fault::{Fault, FaultKind, FaultPlan, Inject, QueueId};
 pub use iommu::SimIommu;

@@ -44,7 +44,10 @@ fn own_mac(chip: Model) -> MacAddr {
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     match chip {
         Model::I82599 => MacAddr([0x02, 0x82, 0x59, 0x90, high, low]),
+        Model::X540 => MacAddr([0x02, 0x00, 0x54, 0x00, high, low]),
+        Model::X550 => MacAddr([0x02, 0x00, 0x55, 0x00, high, low]),
         Model::I82576 => MacAddr([0x02, 0x82, 0x57, 0x60, high, low]),
+        Model::I350 => MacAddr([0x02, 0x00, 0x35, 0x00, high, low]),
     }
 }
 

@@ -18,8 +18,10 @@ use crate::port::MacAddr;
 mod igb;
 mod ixgbe;
 
-pub(super) use igb::{I82576, Phy};
+pub(super) use igb::Phy;
+use igb::{I350, I82576};
 pub(super) use ixgbe::I82599;
+use ixgbe::{X540, X550};
 
 /// The numbers of the queues in a mask of all.
 fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
@@ -42,28 +44,57 @@ fn allotted(byte: u32) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Model {
-    /// 82599, 10 Gbit/s.
+    /// 82599 with an SFP+ cage, 10 Gbit/s.
     I82599,
-    /// 82576, 1 Gbit/s.
+    /// X540 with its copper PHY, 10 Gbit/s.
+    X540,
+    /// X550 with its copper PHY, 10 Gbit/s.
+    X550,
+    /// 82576 with its copper PHY, 1 Gbit/s.
     I82576,
+    /// I350 with its copper PHY, 1 Gbit/s.
+    I350,
+}
+
+/// Chips of one programming model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// 82599, X540, X550.
+    Ixgbe,
+    /// 82576, I350.
+    Igb,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::I82599, Self::I82576];
+    pub const ALL: [Self; 5] = [Self::I82599, Self::X540, Self::X550, Self::I82576, Self::I350];
 
     /// Its name in a spec string.
     pub fn name(self) -> &'static str {
         match self {
             Self::I82599 => "82599",
+            Self::X540 => "x540",
+            Self::X550 => "x550",
             Self::I82576 => "82576",
+            Self::I350 => "i350",
+        }
+    }
+
+    /// Whose driver drives it.
+    pub fn family(self) -> Family {
+        match self {
+            Self::I82599 | Self::X540 | Self::X550 => Family::Ixgbe,
+            Self::I82576 | Self::I350 => Family::Igb,
         }
     }
 
     pub(super) fn chip(self) -> &'static dyn Chip {
         match self {
             Self::I82599 => &I82599,
+            Self::X540 => &X540,
+            Self::X550 => &X550,
             Self::I82576 => &I82576,
+            Self::I350 => &I350,
         }
     }
 }
@@ -78,6 +109,11 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
 
     /// The EEPROM of an adapter whose address is `mac`.
     fn eeprom(&self, mac: MacAddr) -> Eeprom;
+
+    /// The PHY on its MDIO bus.
+    fn phy(&self) -> Phy {
+        Phy::default()
+    }
 
     /// Its line rate in Mbit/s.
     fn mbps(&self) -> u32;

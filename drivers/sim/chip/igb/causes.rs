@@ -1,5 +1,6 @@
 //! Interrupt causes and masks (82576 datasheet 7.3.4, 8.8).
 
+use super::Igb;
 use crate::drivers::igb::regs::{EICR, EICS, EIMC, EIMS, GPIE, IAM, ICR, ICS, IMC, IMS, IVAR};
 use crate::drivers::sim::chip::{allotted, queues_in};
 use crate::drivers::sim::device::Device;
@@ -53,8 +54,11 @@ fn auto_mask(d: &Device, seen: ICR) {
 
 /// Packets were written back: RXDW for any of them, and by IVAR the queue's own extended cause
 /// (7.3.4.1; 8.8.13).
-pub(super) fn received(regs: &RegFile, queues: u128) {
-    let byte = |q: u32| regs.get::<IVAR>(q % 8).raw() >> (q / 8 * 16);
+pub(super) fn received(chip: &Igb, regs: &RegFile, queues: u128) {
+    let byte = |q: u32| {
+        let (register, bit) = chip.variant.ivar(q);
+        regs.get::<IVAR>(register).raw() >> bit
+    };
     let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
     regs.change(EICR::META.offset, 0, causes);
     regs.change(ICR::META.offset, 0, ICR::RXDW.mask());

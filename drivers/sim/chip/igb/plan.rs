@@ -1,7 +1,8 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::I82576;
+use super::{Igb, Variant};
+use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
     CTRL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK, RXCSUM, SRRCTL, TCTL,
     TDWBAL, VET, VFTA,
@@ -27,7 +28,7 @@ const RSS: u32 = 2;
 const LONGEST: usize = 9728 - 4;
 
 /// The receive side.
-pub(super) fn rx(chip: &I82576, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
+pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
     let (rctl, rxcsum) = (regs.get::<RCTL>(0), regs.get::<RXCSUM>(0));
     // Without long frames 1,522 bytes with CRC and tag are the most, 1,518 without a tag; RLPML
     // counts everything (8.10.1).
@@ -51,8 +52,11 @@ pub(super) fn rx(chip: &I82576, regs: &RegFile, memory: &Memory, old: RxPlan) ->
             common,
         }
     });
+    let more = if chip.variant == Variant::I350 { RAL_24::META.count as usize } else { 0 };
     let low = regs.all::<RAL>().chain(regs.all::<RAL_16>());
+    let low = low.chain(regs.all::<RAL_24>().take(more));
     let high = regs.all::<RAH>().chain(regs.all::<RAH_16>());
+    let high = high.chain(regs.all::<RAH_24>().take(more));
     RxPlan {
         on: rctl.has(RCTL::RXEN),
         errors: ERRORS,
@@ -98,7 +102,7 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 }
 
 /// The transmit side.
-pub(super) fn tx(chip: &I82576, regs: &RegFile, memory: &Memory) -> TxPlan {
+pub(super) fn tx(chip: &Igb, regs: &RegFile, memory: &Memory) -> TxPlan {
     let (tctl, ctrl) = (regs.get::<TCTL>(0), regs.get::<CTRL>(0));
     let queues = tx_queues(chip, regs, memory);
     let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);

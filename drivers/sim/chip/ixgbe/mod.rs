@@ -1,4 +1,4 @@
-//! The 82599.
+//! The 82599 and what grew out of it: X540 and X550.
 
 use std::sync::OnceLock;
 
@@ -22,10 +22,16 @@ mod count;
 mod link;
 mod plan;
 mod special;
+mod variant;
 
-/// See the module's documentation.
-#[derive(Debug)]
-pub(in crate::drivers::sim) struct I82599;
+pub(super) use variant::{Ixgbe, Variant};
+
+/// The 82599ES with an SFP+ cage.
+pub(in crate::drivers::sim) static I82599: Ixgbe = Ixgbe::new(Variant::I82599);
+/// The X540-AT2, whose PHY is on chip.
+pub(in crate::drivers::sim) static X540: Ixgbe = Ixgbe::new(Variant::X540);
+/// The X550-AT2, whose PHY is on chip and whose EEPROM the firmware keeps.
+pub(in crate::drivers::sim) static X550: Ixgbe = Ixgbe::new(Variant::X550);
 
 /// Byte counters of 36 bits in a pair of registers.
 const PAIRS: [Pair; 8] = [
@@ -44,17 +50,17 @@ fn slot<R: Register>(regs: &RegFile, n: u32) -> u8 {
     (regs.get::<R>(n / 4).raw() >> (n % 4 * 8) & 0xf) as u8
 }
 
-impl Chip for I82599 {
+impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
-        static MAP: OnceLock<Map> = OnceLock::new();
-        MAP.get_or_init(|| {
-            Map::new(regs::BAR_LEN, regs::table(), regs::ALIASES, &PAIRS, (1 << 36) - 1)
+        static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
+        MAPS[self.variant as usize].get_or_init(|| {
+            let table = regs::table().chain(self.variant.more().iter().copied());
+            Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, (1 << 36) - 1)
         })
     }
 
-    /// The 82599ES with an SFP+ cage.
     fn pci_id(&self) -> u16 {
-        0x10fb
+        self.variant.pci_id()
     }
 
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
@@ -95,7 +101,7 @@ impl Chip for I82599 {
     }
 
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32) {
-        special::reset(device, slow, ctrl);
+        special::reset(self, device, slow, ctrl);
     }
 
     fn station(&self) -> u32 {
@@ -103,11 +109,11 @@ impl Chip for I82599 {
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(device, slow, offset)
+        special::read(self, device, slow, offset)
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
-        special::write(device, slow, offset, value)
+        special::write(self, device, slow, offset, value)
     }
 
     fn link_changed(&self, regs: &RegFile) {

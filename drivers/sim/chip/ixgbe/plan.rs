@@ -1,7 +1,7 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::I82599;
+use super::Ixgbe;
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RETA, RSSRK,
     RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL,
@@ -22,7 +22,7 @@ const SRRCTL_AT: u32 = 0x14;
 const LONGEST: usize = 15_872 - 4;
 
 /// The receive side.
-pub(super) fn rx(chip: &I82599, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
+pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
     let held = regs.get::<SECRXSTAT>(0).has(SECRXSTAT::SECRX_RDY);
     let fctrl = regs.get::<FCTRL>(0);
     let hlreg = regs.get::<HLREG0>(0);
@@ -83,7 +83,7 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 }
 
 /// The transmit side.
-pub(super) fn tx(chip: &I82599, regs: &RegFile, memory: &Memory) -> TxPlan {
+pub(super) fn tx(chip: &Ixgbe, regs: &RegFile, memory: &Memory) -> TxPlan {
     let held = regs.get::<SECTXSTAT>(0).has(SECTXSTAT::SECTX_RDY);
     let dma = regs.get::<DMATXCTL>(0);
     let queues = tx_queues(chip, regs, memory);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::link;
+use super::{Ixgbe, link};
 use crate::drivers::ixgbe::regs::{
     AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL,
     FRTIMER, GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
@@ -22,7 +22,7 @@ const TRAINING: Takes = Takes { time: Duration::from_millis(20), reads: 5 };
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
 /// Resets everything but the PCI configuration.
-pub(super) fn reset(d: &Device, slow: &mut Slow, ctrl: u32) {
+pub(super) fn reset(_chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     d.reset(slow, ctrl & RESETS, || d.regs.change(EEC::META.offset, 0, EEC::PRES.mask()));
     let set = EEC::AUTO_RD.mask();
     d.after(slow, AUTOLOAD, EEC::META.offset, 0, set, Effect::Autoload);
@@ -40,7 +40,7 @@ fn train(d: &Device, slow: &mut Slow) {
 }
 
 /// See [`Chip::read`](super::Chip::read).
-pub(super) fn read(d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
+pub(super) fn read(_chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
     let is = |o: u32| offset == o;
     if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
@@ -71,10 +71,10 @@ pub(super) fn read(d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
 }
 
 /// See [`Chip::write`](super::Chip::write).
-pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
+pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
     if is(CTRL::META.offset) {
-        write_ctrl(d, slow, value);
+        write_ctrl(chip, d, slow, value);
     } else if is(EERD::META.offset) {
         d.write_eerd(slow, offset, value);
     } else if is(EEC::META.offset) {
@@ -129,9 +129,9 @@ fn write_causes(d: &Device, offset: u32, value: u32) -> bool {
     true
 }
 
-fn write_ctrl(d: &Device, slow: &mut Slow, ctrl: u32) {
+fn write_ctrl(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     if ctrl & RESETS != 0 {
-        reset(d, slow, ctrl);
+        reset(chip, d, slow, ctrl);
         return;
     }
     d.regs.change(CTRL_AT, !RESETS, ctrl);

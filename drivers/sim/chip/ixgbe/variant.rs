@@ -1,0 +1,44 @@
+//! The members of the family, and where they differ.
+
+use crate::drivers::ixgbe::regs::x550::ERETA;
+use crate::mmio::{RegMeta, Register};
+
+/// A chip of the family.
+#[derive(Debug)]
+pub(in crate::drivers::sim) struct Ixgbe {
+    pub(super) variant: Variant,
+}
+
+impl Ixgbe {
+    pub(super) const fn new(variant: Variant) -> Self {
+        Self { variant }
+    }
+}
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::drivers::sim) enum Variant {
+    I82599,
+    X540,
+    X550,
+}
+
+impl Variant {
+    pub(super) const COUNT: usize = 3;
+
+    pub(super) const fn pci_id(self) -> u16 {
+        match self {
+            Self::I82599 => 0x10fb,
+            Self::X540 => 0x1528,
+            Self::X550 => 0x1563,
+        }
+    }
+
+    /// Registers that are not in the 82599's table.
+    pub(super) const fn more(self) -> &'static [&'static RegMeta] {
+        match self {
+            Self::I82599 | Self::X540 => &[],
+            Self::X550 => &[&ERETA::META],
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The model played by hand, register by register: what the driver of this crate never asks for,
 //! and what it must never do.
 
+mod board;
 mod guest;
 mod interrupts;
 mod receive;

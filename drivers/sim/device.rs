@@ -39,7 +39,7 @@ pub(super) struct Slow {
     /// For an SFP+ module, where the board has one.
     pub(super) cage: Cage,
     lawyer: Option<Lawyer>,
-    /// Offsets outside the table that were logged already.
+    /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
 }
 
@@ -286,6 +286,13 @@ impl Device {
             // Nobody is at home during a reset.
             return;
         }
+        if let Some(meta) = self.regs.map.without_effect(home)
+            && value != meta.reset
+            && slow.logged.insert(meta.offset)
+        {
+            tracing::info!(nic = %self.name, register = meta.name, offset = home, "not modelled");
+        }
+        let value = self.regs.merge(home, value);
         match self.chip.queue_block(home).map(|(_, register)| register) {
             Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),

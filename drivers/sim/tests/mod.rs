@@ -4,6 +4,7 @@
 mod board;
 mod guest;
 mod interrupts;
+mod masks;
 mod receive;
 mod registers;
 mod registers_82576;

@@ -25,6 +25,7 @@ mod link;
 mod nvm;
 mod plan;
 mod special;
+mod table;
 mod variant;
 
 pub(super) use variant::{Ixgbe, Variant};
@@ -57,8 +58,11 @@ impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let table = regs::table().chain(self.variant.more().iter().copied());
-            Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, (1 << 36) - 1)
+            let more = self.variant.more().iter().copied();
+            let table = table::rest().chain(regs::table()).chain(more);
+            let aliases = [regs::ALIASES, table::ALIASES].concat();
+            Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
+                .noting(&table::notes(self.variant))
         })
     }
 
@@ -188,9 +192,6 @@ impl Chip for Ixgbe {
     }
 
     fn strict(&self) -> &'static [&'static str] {
-        &[
-            "CTRL", "FCTRL", "MRQC", "RXCSUM", "HLREG0", "RXCTRL", "RDRXCTL", "DMATXCTL", "MTQC",
-            "RDLEN", "TDLEN", "RXDCTL", "TXDCTL", "SRRCTL",
-        ]
+        table::STRICT
     }
 }

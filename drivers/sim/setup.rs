@@ -4,6 +4,7 @@ use super::chip::Chip;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
+use super::tx::FlagMasks;
 
 /// A register of a queue's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +201,8 @@ pub(super) struct TxPlan {
     pub(super) longest: usize,
     /// EtherType of inserted tags.
     pub(super) tag: u16,
+    /// Which TCP flags segments keep.
+    pub(super) flags: FlagMasks,
     /// Pause frames hold the transmitter.
     pub(super) obey_pause: bool,
     /// Pause frames are sent.

@@ -135,6 +135,8 @@ pub(super) struct Tally {
     pub(super) delivered_bad: u64,
     pub(super) checksum_errors: u64,
     pub(super) pauses: (u64, u64),
+    /// Packets that went as segments.
+    pub(super) segmented: u64,
     any: bool,
 }
 

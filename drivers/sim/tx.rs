@@ -7,11 +7,17 @@ use super::engine::{BATCH, Shared};
 use super::fault::{Fault, FaultKind, Inject, QueueId};
 use super::lawyer::Rule;
 use super::memory::Ring;
-use super::offload::{self, Context, Packet};
 use super::setup::{QueueSetup, TxPlan};
 use super::trace::Event;
 use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
+
+mod offload;
+mod segment;
+
+use offload::{Context, Packet};
+pub(super) use segment::FlagMasks;
+use segment::Segmenter;
 
 /// Shortest frame without CRC; padding fills up to it.
 const SHORTEST: usize = 60;
@@ -33,12 +39,25 @@ struct TxQueue {
     setup: QueueSetup,
     head: u32,
     contexts: [Context; 2],
+    /// The packet at the head, if it has been gathered and some of its segments are still to go.
+    segmented: Option<Box<Segmented>>,
+    /// A segment has gone in this step.
+    worked: bool,
     stopped: bool,
     /// Completions that are held, oldest first.
     held: VecDeque<u32>,
     /// Buffers read only after they were reported done: address and length.
     afterwards: VecDeque<(u64, u32)>,
     dirty: bool,
+}
+
+/// A packet that goes as several frames.
+#[derive(Debug)]
+struct Segmented {
+    segments: Segmenter,
+    /// Its descriptors, and the last one's command word.
+    taken: u32,
+    last: u64,
 }
 
 /// The transmit path.
@@ -59,7 +78,7 @@ pub(super) struct TxPath {
 enum Stop {
     /// Nothing to do.
     Idle,
-    /// The wire is full.
+    /// The wire is full, or the batch is.
     Wait,
     /// For good.
     Fault(Box<Fault>),
@@ -75,6 +94,8 @@ impl TxPath {
                 None => TxQueue {
                     head: shared.regs.peek(setup.head_offset),
                     contexts: Default::default(),
+                    segmented: None,
+                    worked: false,
                     stopped: false,
                     held: VecDeque::new(),
                     afterwards: VecDeque::new(),
@@ -120,7 +141,7 @@ impl TxPath {
             let mut sender = Sender { plan, scratch, piece, wire, now };
             let before = q.head;
             let stop = q.run(shared, &mut sender, master);
-            moved |= q.head != before;
+            moved |= q.head != before || std::mem::take(&mut q.worked);
             match stop {
                 Some(Stop::Fault(fault)) => {
                     q.stopped = true;
@@ -201,6 +222,11 @@ impl TxQueue {
         ring: &Ring,
         tail: u32,
     ) -> Option<Stop> {
+        if self.segmented.is_some()
+            && let Err(stop) = self.send_segments(shared, sender, ring)
+        {
+            return Some(stop);
+        }
         for _ in 0..BATCH {
             if self.head == tail {
                 return Some(Stop::Idle);
@@ -309,8 +335,15 @@ impl TxQueue {
                 return Err(self.fault(at, None, what));
             }
         };
-        let frame = &mut *sender.scratch;
         let context = &self.contexts[packet.context];
+        if packet.is_segmented() {
+            let segments = packet
+                .segment(std::mem::take(sender.scratch), context, sender.plan)
+                .map_err(|what| self.fault(self.head, None, what))?;
+            self.segmented = Some(Box::new(Segmented { segments, taken, last }));
+            return self.send_segments(shared, sender, ring);
+        }
+        let frame = &mut *sender.scratch;
         packet
             .finish(frame, context, sender.plan.tag)
             .map_err(|what| self.fault(self.head, None, what))?;
@@ -332,6 +365,33 @@ impl TxQueue {
         }
         self.done(shared, ring, taken, last);
         Ok(())
+    }
+
+    /// Sends up to a batch of the segments of the packet at the head. Its descriptors are used up
+    /// with the last one.
+    #[cold]
+    fn send_segments(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+    ) -> Result<(), Stop> {
+        let Some(mut packet) = self.segmented.take() else { return Ok(()) };
+        for _ in 0..BATCH {
+            if let Err(stop) = sender.send(shared, self.setup.slot, packet.segments.frame()) {
+                self.segmented = Some(packet);
+                return Err(stop);
+            }
+            self.worked = true;
+            if !packet.segments.advance() {
+                shared.tally.segmented += 1;
+                *sender.scratch = packet.segments.into_memory();
+                self.done(shared, ring, packet.taken, packet.last);
+                return Ok(());
+            }
+        }
+        self.segmented = Some(packet);
+        Err(Stop::Wait)
     }
 
     /// Reads one descriptor's bytes.

@@ -107,7 +107,7 @@ fn legacy_descriptors_work_too() {
 fn what_is_wrong_is_said_and_stops_the_queue() {
     let cases: [(&str, u64, u64); 6] = [
         ("never programmed", 0, 1 << 41),
-        ("TCP segmentation", 0, 1 << 31),
+        ("never programmed", 0, 1 << 31),
         ("IPsec", 0, 1 << 42),
         ("PAYLEN", 0, 1 << 46),
         ("DTYP", 5 << 20 ^ 3 << 20, 0),

@@ -4,8 +4,8 @@ use super::super::Chip;
 use super::{Igb, Variant};
 use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
-    CTRL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK, RXCSUM, SRRCTL, TCTL,
-    TDWBAL, VET, VFTA,
+    CTRL, DTXTCPFLGH, DTXTCPFLGL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK,
+    RXCSUM, SRRCTL, TCTL, TDWBAL, VET, VFTA,
 };
 use crate::drivers::intel::RxDesc;
 use crate::drivers::sim::memory::Memory;
@@ -14,6 +14,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
     station, tx_queues,
 };
+use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
 
 /// Error bits of the write-back (7.1.5.2).
@@ -111,6 +112,7 @@ pub(super) fn tx(chip: &Igb, regs: &RegFile, memory: &Memory) -> TxPlan {
         pad: tctl.has(TCTL::PSP),
         longest: LONGEST,
         tag: regs.get::<VET>(0).get(VET::VET) as u16,
+        flags: FlagMasks::new(regs.get::<DTXTCPFLGL>(0).raw(), regs.get::<DTXTCPFLGH>(0).raw()),
         obey_pause: ctrl.has(CTRL::RFCE),
         send_pause: ctrl.has(CTRL::TFCE),
         head_writeback: queues.iter().map(|q| q.index).find(writes_head),

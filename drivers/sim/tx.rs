@@ -7,7 +7,7 @@ use super::engine::{BATCH, Shared};
 use super::fault::{Fault, FaultKind, Inject, QueueId};
 use super::lawyer::Rule;
 use super::memory::Ring;
-use super::setup::{QueueSetup, TxPlan};
+use super::setup::{QueueSetup, TxPlan, TxSetup};
 use super::trace::Event;
 use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
@@ -37,6 +37,8 @@ const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
 #[derive(Debug)]
 struct TxQueue {
     setup: QueueSetup,
+    /// Where the head is written instead of descriptors.
+    head_at: Option<u64>,
     head: u32,
     contexts: [Context; 2],
     /// The packet at the head, if it has been gathered and some of its segments are still to go.
@@ -87,11 +89,13 @@ enum Stop {
 impl TxPath {
     pub(super) fn set_up(&mut self, shared: &mut Shared, plan: TxPlan) {
         let mut old = std::mem::take(&mut self.queues);
-        for setup in &plan.queues {
+        for TxSetup { common: setup, head_at } in &plan.queues {
+            let head_at = *head_at;
             let known = old.iter().position(|q| q.setup.index == setup.index);
             self.queues.push(match known.map(|at| old.swap_remove(at)) {
-                Some(q) => TxQueue { setup: setup.clone(), ..q },
+                Some(q) => TxQueue { setup: setup.clone(), head_at, ..q },
                 None => TxQueue {
+                    head_at,
                     head: shared.regs.peek(setup.head_offset),
                     contexts: Default::default(),
                     segmented: None,
@@ -103,13 +107,6 @@ impl TxPath {
                     setup: setup.clone(),
                 },
             });
-        }
-        if let Some(q) = plan.head_writeback
-            && self.plan.head_writeback != Some(q)
-        {
-            let what = FaultKind::NotModelled("transmit head write-back");
-            let queue = Some(QueueId::Tx(q));
-            shared.log.push(Fault { queue, descriptor: None, address: None, what });
         }
         self.plan = plan;
     }
@@ -416,7 +413,7 @@ impl TxQueue {
 
     /// Uses up `taken` descriptors, the last of which has the command word `last`.
     #[inline(always)]
-    fn done(&mut self, shared: &Shared, ring: &Ring, taken: u32, last: u64) {
+    fn done(&mut self, shared: &mut Shared, ring: &Ring, taken: u32, last: u64) {
         let mut end = self.head + taken - 1;
         if end >= ring.size {
             end -= ring.size;
@@ -424,12 +421,28 @@ impl TxQueue {
         if last & TxDesc::RS != 0 {
             if shared.chaos.holds() || !self.held.is_empty() {
                 self.held.push_back(end);
+            } else if self.head_at.is_some() {
+                self.report_head(shared, ring, end);
             } else {
                 report(ring, end);
             }
         }
         self.head = if end + 1 == ring.size { 0 } else { end + 1 };
         self.dirty = true;
+    }
+
+    /// Writes the head to memory when descriptor `at` and all before it are done (82599 datasheet
+    /// 7.2.3.5.2). The descriptors stay as they are.
+    #[cold]
+    fn report_head(&mut self, shared: &mut Shared, ring: &Ring, at: u32) {
+        let Some(address) = self.head_at else { return };
+        let head = if at + 1 >= ring.size { 0 } else { at + 1 };
+        if let Err(what) = shared.memory.put(address, head) {
+            self.stopped = true;
+            let queue = Some(QueueId::Tx(self.setup.index));
+            let descriptor = Some(at);
+            shared.log.push(Fault { queue, descriptor, address: Some(address), what });
+        }
     }
 
     /// Reports some or all held completions, and reads what was reported too early.
@@ -441,11 +454,16 @@ impl TxQueue {
         } else {
             most
         };
+        let ring = self.setup.ring.take();
         for _ in 0..go {
-            if let (Some(at), Some(ring)) = (self.held.pop_front(), &self.setup.ring) {
+            let (Some(at), Some(ring)) = (self.held.pop_front(), &ring) else { break };
+            if self.head_at.is_some() {
+                self.report_head(shared, ring, at);
+            } else {
                 report(ring, at);
             }
         }
+        self.setup.ring = ring;
         if most == 0
             && let Some((address, len)) = self.afterwards.pop_front()
         {

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use super::super::packet::{Check, parse, vlan_tag};
-use super::super::{FaultKind, Rule};
-use super::rig::{Rig, udp};
+use super::super::{FaultKind, Model, Rule};
+use super::rig::{Rig, SIZE, udp};
 use crate::drivers::intel::TxDesc;
 use crate::drivers::ixgbe::regs::{CTRL, DMATXCTL, GPTC, STATUS, TDH, TXDCTL};
-use crate::mmio::Register;
+use crate::mmio::{Bar, Register};
 
 const EOP: u64 = TxDesc::EOP;
 const RS: u64 = TxDesc::RS;
@@ -34,6 +34,37 @@ fn dd_comes_with_rs_only_and_the_head_moves() {
     assert_eq!(GPTC::read(&rig.bar).raw(), 5);
     kept.into_iter().for_each(|m| rig.reclaim(m));
     assert_eq!(rig.nic.violations(), []);
+}
+
+#[test]
+fn heads_are_written_back_instead_of_descriptors() {
+    for model in Model::ALL {
+        let mut rig = Rig::on(model, 0, |_| {});
+        // The last descriptor of the receive ring, which is not used, in its second half word.
+        let place = usize::from(SIZE) - 1;
+        let at = rig.rx.iova().0 + 16 * place as u64 + 4;
+        let block = model.chip().tx_block(0);
+        rig.bar.write32(block + 0x3c, (at >> 32) as u32);
+        rig.bar.write32(block + 0x38, at as u32 | 1);
+        rig.rx.descriptors()[place][0].store(0x1111_2222, Ordering::Relaxed);
+        let head = |rig: &Rig| rig.rx.descriptors()[place][0].load(Ordering::Acquire);
+        let frame = udp(None, 100);
+        for n in 1..=70u64 {
+            let m = plain(&mut rig, &frame, if n % 2 == 0 { RS } else { 0 });
+            assert_eq!(rig.send().len(), 1);
+            rig.reclaim(m);
+            let want = (n & !1) % u64::from(SIZE);
+            assert_eq!(head(&rig), want << 32 | 0x1111_2222, "{model:?}, {n}");
+            let word = &rig.tx.descriptors()[(n as usize - 1) % usize::from(SIZE)][1];
+            assert_ne!(word.load(Ordering::Acquire), TxDesc::DD, "descriptors stay as they are");
+        }
+        assert_eq!(rig.nic.faults(), []);
+        rig.bar.write32(block + 0x3c, 0x7777);
+        let m = plain(&mut rig, &frame, RS);
+        rig.send();
+        assert_eq!(rig.nic.faults()[0].what, FaultKind::Unmapped);
+        rig.reclaim(m);
+    }
 }
 
 #[test]

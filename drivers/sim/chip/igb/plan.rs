@@ -5,7 +5,7 @@ use super::{Igb, Variant};
 use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
     CTRL, DTXTCPFLGH, DTXTCPFLGL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK,
-    RXCSUM, SRRCTL, TCTL, TDWBAL, VET, VFTA,
+    RXCSUM, SRRCTL, TCTL, VET, VFTA,
 };
 use crate::drivers::intel::RxDesc;
 use crate::drivers::sim::memory::Memory;
@@ -105,8 +105,6 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 /// The transmit side.
 pub(super) fn tx(chip: &Igb, regs: &RegFile, memory: &Memory) -> TxPlan {
     let (tctl, ctrl) = (regs.get::<TCTL>(0), regs.get::<CTRL>(0));
-    let queues = tx_queues(chip, regs, memory);
-    let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);
     TxPlan {
         on: tctl.has(TCTL::TXEN),
         pad: tctl.has(TCTL::PSP),
@@ -115,7 +113,6 @@ pub(super) fn tx(chip: &Igb, regs: &RegFile, memory: &Memory) -> TxPlan {
         flags: FlagMasks::new(regs.get::<DTXTCPFLGL>(0).raw(), regs.get::<DTXTCPFLGH>(0).raw()),
         obey_pause: ctrl.has(CTRL::RFCE),
         send_pause: ctrl.has(CTRL::TFCE),
-        head_writeback: queues.iter().map(|q| q.index).find(writes_head),
-        queues,
+        queues: tx_queues(chip, regs, memory),
     }
 }

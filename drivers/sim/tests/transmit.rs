@@ -6,7 +6,9 @@ use super::super::packet::{Check, parse, vlan_tag};
 use super::super::{FaultKind, Model, Rule};
 use super::rig::{Rig, SIZE, udp};
 use crate::drivers::intel::TxDesc;
-use crate::drivers::ixgbe::regs::{CTRL, DMATXCTL, GPTC, STATUS, TDH, TXDCTL};
+use crate::drivers::ixgbe::regs::{
+    AUTOC, CTRL, DMATXCTL, GPTC, HLREG0, LINKS, STATUS, TDH, TXDCTL,
+};
 use crate::mmio::{Bar, Register};
 
 const EOP: u64 = TxDesc::EOP;
@@ -224,4 +226,26 @@ fn a_full_wire_holds_frames_and_loses_none() {
     rig.nic.probe().limit(None);
     assert_eq!(rig.send().len(), 4);
     kept.into_iter().for_each(|m| rig.reclaim(m));
+}
+
+/// What `ethtool -t` does: the link is forced and frames turn round in the MAC, with a cable or
+/// without, and right after a reset.
+#[test]
+fn frames_turn_round_in_the_mac_whatever_the_link() {
+    let mut rig = Rig::with(0, |bar| {
+        HLREG0::read(bar).with(HLREG0::LPBK, 1).write(bar);
+        AUTOC::read(bar).with(AUTOC::FLU, 1).with(AUTOC::RESTART_AN, 1).write(bar);
+    });
+    assert!(LINKS::read(&rig.bar).has(LINKS::LINK_UP));
+    rig.nic.set_link(false);
+    rig.post(60);
+    let mut frame = vec![0xff; 512];
+    frame.resize(1024, 0xaa);
+    let kept: Vec<_> = (0..60).map(|_| plain(&mut rig, &frame, RS)).collect();
+    assert!(rig.send().is_empty(), "nothing on the wire");
+    let got = rig.harvest();
+    assert_eq!(got.len(), 60);
+    assert!(got.iter().all(|(_, _, bytes)| *bytes == frame));
+    kept.into_iter().for_each(|m| rig.reclaim(m));
+    assert_eq!(rig.nic.faults(), []);
 }

@@ -9,5 +9,6 @@ mod receive;
 mod registers;
 mod registers_82576;
 mod rig;
+mod segmentation;
 mod traffic_82576;
 mod transmit;

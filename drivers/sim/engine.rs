@@ -212,7 +212,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
-            mac: Mac { looped: false, master: true, linked: true },
+            mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -229,7 +229,7 @@ impl Engine {
 
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
-        !self.down() && self.medium().link_up()
+        self.mac.forced || !self.down() && self.medium().link_up()
     }
 
     /// Whether the PHY has a link, whatever the MAC makes of it.

@@ -2,9 +2,11 @@
 //! and what it must never do.
 
 mod board;
+mod dump;
 mod guest;
 mod interrupts;
 mod masks;
+mod nvm;
 mod receive;
 mod registers;
 mod registers_82576;

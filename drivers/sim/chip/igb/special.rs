@@ -26,8 +26,10 @@ fn speed_code(mbps: u32) -> u32 {
 /// and firmware share.
 pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow, ctrl: u32) {
     let shared = [SWSM::META.offset, SW_FW_SYNC::META.offset].map(|at| (at, d.regs.peek(at)));
+    let eecd = EECD(0).with(EECD::PRES, 1).with(EECD::ADDR_SIZE, 1);
+    let eecd = eecd.with(EECD::SIZE, slow.eeprom.size_code());
     d.reset(slow, ctrl & CTRL::RST.mask(), || {
-        d.regs.change(EECD::META.offset, 0, EECD::PRES.mask());
+        d.regs.change(EECD::META.offset, 0, eecd.raw());
         // Queue 0 is enabled after a reset (8.10.10, 8.12).
         d.regs.change(RXDCTL::META.offset, 0, RXDCTL::ENABLE.mask());
         d.regs.change(TXDCTL::META.offset, 0, TXDCTL::ENABLE.mask());
@@ -103,7 +105,7 @@ pub(super) fn write(chip: &Igb, d: &Device, slow: &mut Slow, offset: u32, value:
     } else if is(EERD::META.offset) {
         d.write_eerd(slow, offset, value);
     } else if is(EECD::META.offset) {
-        d.write_eeprom_control(offset, value);
+        d.write_serial_eeprom(slow, offset, value);
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(MDIC::META.offset) {

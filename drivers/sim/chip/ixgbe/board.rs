@@ -1,8 +1,13 @@
 //! What an 82599 adapter has around the chip: the SFP+ cage on I2CCTL and on the
-//! software-definable pins (82599 datasheet 3.7.4.2, 8.2.3.1.4, 8.2.3.1.5).
+//! software-definable pins, the EEPROM, no Flash (82599 datasheet 3.7.4.2, 8.2.3.1.4, 8.2.3.1.5,
+//! 8.2.3.2).
 
-use crate::drivers::ixgbe::regs::{AUTOC2, ESDP, I2CCTL};
+use std::time::Duration;
+
+use super::table::EEWR;
+use crate::drivers::ixgbe::regs::{AUTOC2, EICR, ESDP, FLA, GPIE, I2CCTL};
 use crate::drivers::sim::device::{Device, Slow};
+use crate::drivers::sim::later::{Effect, Takes};
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::sfp::{Light, Module};
 use crate::mmio::Register;
@@ -18,6 +23,9 @@ const OUTPUTS: u32 = LASER_OFF | 1 << 5;
 /// Data and direction of eight pins.
 const PINS: u32 = 0xff;
 const DIRECTIONS: u32 = 8;
+
+/// A word is written.
+const EEPROM_WRITE: Takes = Takes { time: Duration::from_millis(2), reads: 3 };
 
 /// The module of an adapter with this address, from which it has its serial number.
 pub(super) fn module(mac: MacAddr) -> Module {
@@ -55,11 +63,35 @@ pub(super) fn write_pins(d: &Device, value: u32) -> bool {
     lit(new) && !lit(old)
 }
 
-/// Puts a module in or takes it out.
+/// Puts a module in or takes it out. When the pin rises, that is an interrupt cause if GPIE says
+/// so (8.2.3.5.1, 8.2.3.5.18).
 pub(super) fn module_changed(d: &Device, present: bool) {
-    let _engine = d.engine();
+    let engine = d.engine();
     d.regs.change(ESDP::META.offset, PRESENT, if present { PRESENT } else { 0 });
     d.changed();
+    drop(engine);
+    let listens = d.regs.get::<ESDP>(0).raw() >> DIRECTIONS & PRESENT == 0;
+    if present && listens && d.regs.get::<GPIE>(0).has(GPIE::SDP2_GPIEN) {
+        d.change_causes(|regs| regs.change(EICR::META.offset, 0, EICR::GPI_SDP2.mask()));
+    }
+}
+
+/// FLA: the lines are software's, and a request is granted, but there is no Flash part: nobody
+/// pulls its output down (8.2.3.2.3).
+pub(super) fn write_flash(d: &Device, value: u32) {
+    let lines = FLA::SCK.mask() | FLA::CE.mask() | FLA::SI.mask() | FLA::REQ.mask();
+    let fla = FLA(value & lines).with(FLA::SO, 1);
+    d.regs.set(0, fla.with(FLA::GNT, fla.get(FLA::REQ)));
+}
+
+/// EEWR: one word into the EEPROM.
+pub(super) fn write_eewr(d: &Device, slow: &mut Slow, eewr: EEWR) {
+    d.regs.set(0, eewr.with(EEWR::DONE, 0));
+    if eewr.has(EEWR::START) {
+        slow.eeprom.set_word(eewr.get(EEWR::ADDR), eewr.get(EEWR::DATA) as u16);
+        let done = EEWR::DONE.mask();
+        d.after(slow, EEPROM_WRITE, EEWR::META.offset, EEWR::START.mask(), done, Effect::None);
+    }
 }
 
 /// I2CCTL as it is: what software drives, and the levels of both lines.

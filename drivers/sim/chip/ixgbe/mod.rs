@@ -23,7 +23,9 @@ mod board;
 mod count;
 mod link;
 mod nvm;
+mod pcs;
 mod plan;
+mod serdes;
 mod special;
 mod table;
 mod variant;
@@ -154,6 +156,7 @@ impl Chip for Ixgbe {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             linked: !self.variant.has_cage() || board::linked(regs) && link::possible(regs),
+            forced: link::forced(regs),
         }
     }
 

@@ -276,7 +276,8 @@ impl Engine {
     pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
         self.refresh(generation);
         self.shared.now = now;
-        if self.shared.chaos.any() {
+        // A flap ends even if no more are wanted.
+        if self.shared.chaos.any() || self.flap > 0 {
             self.flap = self.flap.saturating_sub(1);
             if self.flap == 0 && self.shared.chaos.strikes(Inject::Flap) {
                 self.flap = 1 + self.shared.chaos.below(50);

@@ -4,6 +4,7 @@
 mod board;
 mod dump;
 mod guest;
+mod hostile;
 mod interrupts;
 mod masks;
 mod nvm;

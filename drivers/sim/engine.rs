@@ -156,7 +156,7 @@ pub(super) struct Engine {
     pub(super) shared: Shared,
     /// In place of the wire while loopback leads the MAC's transmitter to its receiver.
     looped: Option<Loopback>,
-    rx: RxPath,
+    pub(super) rx: RxPath,
     tx: TxPath,
     iommu: Arc<SimIommu>,
     /// Generations of the registers and of the address map that the settings are from.

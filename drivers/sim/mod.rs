@@ -39,6 +39,9 @@
 //! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
 //!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
 //!   stripped; MAC loopback.
+//! - Choice of a receive queue, 82599: EtherType, SYN and 5-tuple filters, and Flow Director with
+//!   its hashes, masks, commands, limits, counters and the reports in the write-back; pools are
+//!   not compared.
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
 //!   checksums and VLAN tags, padding, completion by report-status.
 //! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
@@ -52,7 +55,7 @@
 //! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
 //! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
 //! without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
-//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
+//! thresholds, RSC, header split, an 82576's filters by EtherType and 5-tuple, virtualisation,
 //! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
 //! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
@@ -83,6 +86,7 @@ mod rx;
 mod setup;
 mod spec;
 mod stats;
+mod steer;
 mod trace;
 mod tx;
 pub mod wire;

@@ -4,6 +4,7 @@ use super::chip::Chip;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
+use super::steer::Steering;
 
 /// A register of a queue's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,8 @@ pub(super) struct RxPlan {
     pub(super) longest: usize,
     /// Bytes that a tagged frame may have on top of that.
     pub(super) tag_room: usize,
+    /// The filters that choose a queue before RSS does, while any is in use.
+    pub(super) steering: Option<Box<Steering>>,
     pub(super) rss: Option<Rss>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,

@@ -7,5 +7,6 @@ mod receive;
 mod registers;
 mod registers_82576;
 mod rig;
+mod steer;
 mod traffic_82576;
 mod transmit;

@@ -72,6 +72,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         vlans: rctl.has(RCTL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room,
+        steering: None,
         rss: rss(regs, old.rss),
         report_hash: rxcsum.has(RXCSUM::PCSD),
         strip_crc: rctl.has(RCTL::SECRC),

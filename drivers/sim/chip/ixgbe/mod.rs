@@ -22,6 +22,7 @@ mod count;
 mod link;
 mod plan;
 mod special;
+mod steer;
 mod variant;
 
 pub(super) use variant::{Ixgbe, Variant};

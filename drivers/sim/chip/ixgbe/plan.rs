@@ -1,7 +1,7 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::Ixgbe;
+use super::{Ixgbe, steer};
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RETA, RSSRK,
     RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL,
@@ -12,6 +12,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
     station, tx_queues,
 };
+use crate::drivers::sim::steer::Steering;
 use crate::mmio::Register;
 
 /// Error bits of the write-back (datasheet 7.1.6.2).
@@ -60,6 +61,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         vlans: regs.get::<VLNCTRL>(0).has(VLNCTRL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room: 4,
+        steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
         rss: rss(regs, old.rss),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),

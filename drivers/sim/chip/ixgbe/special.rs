@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Ixgbe, link};
+use super::{Ixgbe, link, steer};
 use crate::drivers::ixgbe::regs::{
-    AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL,
-    FRTIMER, GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
-    SWSM,
+    AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FRTIMER,
+    GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT, SWSM,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -23,7 +22,10 @@ const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
 /// Resets everything but the PCI configuration.
 pub(super) fn reset(_chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
-    d.reset(slow, ctrl & RESETS, || d.regs.change(EEC::META.offset, 0, EEC::PRES.mask()));
+    d.reset(slow, ctrl & RESETS, || {
+        d.regs.change(EEC::META.offset, 0, EEC::PRES.mask());
+        steer::reset(&d.regs);
+    });
     let set = EEC::AUTO_RD.mask();
     d.after(slow, AUTOLOAD, EEC::META.offset, 0, set, Effect::Autoload);
     let set = EEMNGCTL::CFG_DONE0.mask() | EEMNGCTL::CFG_DONE1.mask();
@@ -66,7 +68,7 @@ pub(super) fn read(_chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> O
         let (clock, data) = (value.get(I2CCTL::CLK_OUT), value.get(I2CCTL::DATA_OUT));
         Some(value.with(I2CCTL::CLK_IN, clock).with(I2CCTL::DATA_IN, data).raw())
     } else {
-        None
+        steer::read(d, offset)
     }
 }
 
@@ -101,9 +103,8 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         d.regs.poke(offset, value);
         d.regs.set(0, d.regs.get::<MSRWD>(0).with(MSRWD::RDDATA, 0xffff));
         d.after(slow, QUICK, offset, MSCA::MDICMD.mask(), 0, Effect::None);
-    } else if is(FDIRCTRL::META.offset) {
-        d.regs.poke(offset, value);
-        d.after(slow, QUICK, offset, 0, FDIRCTRL::INIT_DONE.mask(), Effect::None);
+    } else if steer::write(d, slow, offset, value) {
+        return true;
     } else {
         return write_causes(d, offset, value);
     }

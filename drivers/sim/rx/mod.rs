@@ -1,14 +1,15 @@
 //! The receive engine: MAC, filters, queue choice, DMA and write-back (82599 datasheet 7.1).
 
-use std::collections::VecDeque;
-
 use super::engine::Shared;
-use super::fault::{Fault, FaultKind, Inject, QueueId};
-use super::memory::Ring;
+use super::fault::Inject;
 use super::packet::{self, Check, Parsed, ptype};
-use super::setup::{ErrorBits, RxPlan, RxSetup};
-use super::trace::Event;
+use super::setup::{ErrorBits, RxPlan};
+use super::steer::Director;
 use crate::drivers::intel::RxDesc;
+
+mod queue;
+
+use queue::{Full, RxQueue};
 
 /// Shortest frame without CRC.
 const SHORTEST: usize = 60;
@@ -17,20 +18,12 @@ const QUEUES: usize = 128;
 
 /// Passed only the multicast hash.
 const PIF: u64 = 1 << 7;
-
-/// A queue at work.
-#[derive(Debug)]
-struct RxQueue {
-    setup: RxSetup,
-    ring: Option<Ring>,
-    head: u32,
-    tail: u32,
-    /// A fault has stopped it.
-    stopped: bool,
-    /// Write-backs that are held: index and both words.
-    held: VecDeque<(u32, u64, u64)>,
-    dirty: bool,
-}
+/// A filter of Flow Director matched.
+const FLM: u64 = 1 << 2;
+/// The packet type is the number of an EtherType filter, as it stands in [`ptype`].
+const L2_TYPE: u16 = 1 << 11;
+/// RSS type: what stands in place of the hash tells of Flow Director.
+const DIRECTED: u64 = 0xf;
 
 /// The receive path.
 #[derive(Debug)]
@@ -43,6 +36,8 @@ pub(super) struct RxPath {
     scratch: Vec<u8>,
     /// A frame waits for a descriptor.
     pub(super) blocked: bool,
+    /// Flow Director's table.
+    pub(super) director: Director,
 }
 
 /// What the filters say.
@@ -51,11 +46,14 @@ struct Passed {
     inexact: bool,
 }
 
-/// Where a frame goes.
+/// Where a frame goes, and what the write-back tells of it.
 struct Target {
     number: u8,
     rss_type: u64,
     hash: u32,
+    ptype: u16,
+    /// More bits of the second word.
+    status: u64,
 }
 
 impl Default for RxPath {
@@ -66,6 +64,7 @@ impl Default for RxPath {
             place: [0; QUEUES],
             scratch: Vec::new(),
             blocked: false,
+            director: Director::default(),
         }
     }
 }
@@ -80,16 +79,8 @@ impl RxPath {
             let index = setup.common.index;
             let known = old.iter().position(|q| q.setup.common.index == index);
             let queue = match known.map(|at| old.swap_remove(at)) {
-                Some(q) => RxQueue { ring: setup.common.ring.clone(), setup: setup.clone(), ..q },
-                None => RxQueue {
-                    ring: setup.common.ring.clone(),
-                    head: shared.regs.peek(setup.common.head_offset),
-                    tail: 0,
-                    stopped: false,
-                    held: VecDeque::new(),
-                    dirty: false,
-                    setup: setup.clone(),
-                },
+                Some(q) => q.with(setup),
+                None => RxQueue::new(setup, shared),
             };
             self.queues.push(queue);
             self.place[usize::from(index) % QUEUES] = self.queues.len() as u8;
@@ -127,16 +118,20 @@ impl RxPath {
             return true;
         };
         let parsed = packet::parse(frame);
-        let target = self.choose(frame, &parsed);
+        let mut target = self.choose(frame, &parsed);
+        if self.plan.steering.is_some() {
+            self.steer(frame, tag, &parsed, &mut target);
+        }
         let mut w1 = RxDesc::DD
             | RxDesc::EOP
             | checks(&parsed, self.plan.errors) & !self.plan.unchecked
+            | target.status
             | extra;
         if passed.inexact {
             w1 |= PIF;
         }
         let hash = if self.plan.report_hash { target.hash } else { 0 };
-        let w0 = target.rss_type | u64::from(parsed.ptype) << 4 | u64::from(hash) << 32;
+        let w0 = target.rss_type | u64::from(target.ptype) << 4 | u64::from(hash) << 32;
         let number = usize::from(target.number) % QUEUES;
         let place = usize::from(self.place[number]).wrapping_sub(1);
         let Some(q) = self.queues.get_mut(place) else {
@@ -245,7 +240,8 @@ impl RxPath {
     /// The queue, by RSS (7.1.2.8). What is not hashed goes to queue 0.
     #[inline]
     fn choose(&self, frame: &[u8], parsed: &Parsed) -> Target {
-        let unhashed = Target { number: 0, rss_type: 0, hash: 0 };
+        let ptype = parsed.ptype;
+        let unhashed = Target { number: 0, rss_type: 0, hash: 0, ptype, status: 0 };
         let Some(rss) = &self.plan.rss else { return unhashed };
         let (v4, v6) = (parsed.ptype & ptype::IPV4 != 0, parsed.ptype & ptype::IPV6 != 0);
         let tcp = parsed.ptype & ptype::TCP != 0;
@@ -269,19 +265,41 @@ impl RxPath {
             let ports = frame.get(parsed.l4..parsed.l4 + 4).unwrap_or_default();
             hash = rss.hash.update(hash, addresses.len(), ports);
         }
-        Target { number: rss.table[(hash & 0x7f) as usize], rss_type, hash }
+        Target { number: rss.table[(hash & 0x7f) as usize], rss_type, hash, ..unhashed }
+    }
+
+    /// The filters that come before RSS (7.1.2.1).
+    #[inline(never)]
+    fn steer(&mut self, frame: &[u8], tag: Option<u16>, parsed: &Parsed, target: &mut Target) {
+        let Some(steering) = &self.plan.steering else { return };
+        let ethertype = steering.by_ethertype(frame, tag);
+        if let Some(filter) = ethertype {
+            target.ptype = L2_TYPE | filter.number;
+        }
+        let queue = ethertype.and_then(|f| f.queue).or_else(|| steering.by_headers(frame, parsed));
+        if let Some(queue) = queue {
+            target.number = queue;
+            return;
+        }
+        if !steering.director {
+            return;
+        }
+        let own = |address: [u32; 4]| address == steering.own;
+        let Some(hit) = self.director.look(frame, tag, parsed, own) else { return };
+        if self.director.reports(hit.is_some()) {
+            // A packet that matched nothing tells no filter.
+            (target.rss_type, target.hash) = (DIRECTED, hit.map_or(0, |hit| hit.id));
+        }
+        if let Some(hit) = hit {
+            target.status |= FLM | hit.errors;
+            target.number = hit.queue.unwrap_or(target.number);
+        }
     }
 
     /// Publishes heads and lets held write-backs go. Called at the end of each step.
     pub(super) fn finish(&mut self, shared: &mut Shared) {
         for q in &mut self.queues {
-            if !q.held.is_empty() {
-                q.release(shared);
-            }
-            if std::mem::take(&mut q.dirty) {
-                shared.written |= q.bit();
-                shared.regs.poke(q.setup.common.head_offset, q.head);
-            }
+            q.finish(shared);
         }
     }
 }
@@ -292,9 +310,6 @@ enum Hurt {
     Gone,
     Marked,
 }
-
-/// No descriptor is free, and the queue does not drop.
-struct Full;
 
 /// Counts a good frame that passed the filters.
 #[inline(always)]
@@ -336,228 +351,5 @@ fn rebuild(scratch: &mut Vec<u8>, frame: &[u8], strip_vlan: bool, keep_crc: bool
     scratch.extend_from_slice(rest.get(if strip_vlan { 4 } else { 0 }..).unwrap_or_default());
     if keep_crc {
         scratch.extend_from_slice(&packet::crc32(frame).to_le_bytes());
-    }
-}
-
-impl RxQueue {
-    /// Its bit in a mask of all queues.
-    fn bit(&self) -> u128 {
-        1 << (usize::from(self.setup.common.index) % QUEUES)
-    }
-
-    /// Descriptors that the device may fill, as far as it has seen the tail.
-    #[inline(always)]
-    fn available(&self) -> u32 {
-        let size = self.ring.as_ref().map_or(0, |r| r.size);
-        if self.tail >= self.head {
-            self.tail - self.head
-        } else {
-            (size + self.tail).saturating_sub(self.head)
-        }
-    }
-
-    /// Whether a frame of `len` bytes fits into one descriptor that is free for sure.
-    #[inline(always)]
-    fn takes(&self, len: usize) -> bool {
-        self.head != self.tail
-            && len <= self.setup.buffer as usize
-            && self.held.is_empty()
-            && !self.stopped
-    }
-
-    /// Puts `data` into the next descriptors. False: it was dropped.
-    fn deliver(
-        &mut self,
-        shared: &mut Shared,
-        data: &[u8],
-        w0: u64,
-        w1: u64,
-    ) -> Result<bool, Full> {
-        if self.stopped {
-            return Ok(false);
-        }
-        let buffer = self.setup.buffer.max(1) as usize;
-        let need = data.len().div_ceil(buffer) as u32;
-        if self.available() < need {
-            self.reload_tail(shared);
-            if self.stopped {
-                return Ok(false);
-            }
-            if self.available() < need {
-                let hopeless = self.ring.as_ref().is_some_and(|r| need >= r.size);
-                return if self.setup.drop || hopeless { Ok(false) } else { Err(Full) };
-            }
-        }
-        let stored = self.store(shared, data, buffer, w0, w1);
-        Ok(self.unless_fault(shared, stored))
-    }
-
-    /// The way of nearly all frames: one descriptor, written back at once.
-    #[inline]
-    fn store_one(
-        &mut self,
-        shared: &mut Shared,
-        frame: &[u8],
-        w0: u64,
-        w1: u64,
-    ) -> Result<bool, Full> {
-        let stored = self.write_buffer(shared, frame, self.setup.buffer as usize);
-        if stored.is_ok() {
-            self.write_back(self.head, w0, w1 | (frame.len() as u64) << 32);
-            self.advance();
-        }
-        Ok(self.unless_fault(shared, stored))
-    }
-
-    #[inline(always)]
-    fn advance(&mut self) {
-        let size = self.ring.as_ref().map_or(1, |r| r.size);
-        self.head = if self.head + 1 >= size { 0 } else { self.head + 1 };
-        self.dirty = true;
-    }
-
-    /// Stops the queue on a fault.
-    #[inline(always)]
-    fn unless_fault(&mut self, shared: &mut Shared, stored: Result<(), Box<Fault>>) -> bool {
-        match stored {
-            Ok(()) => true,
-            Err(fault) => {
-                self.stopped = true;
-                shared.log.push(*fault);
-                false
-            }
-        }
-    }
-
-    #[cold]
-    fn fault(&self, what: FaultKind, address: Option<u64>) -> Box<Fault> {
-        Box::new(Fault {
-            queue: Some(QueueId::Rx(self.setup.common.index)),
-            descriptor: Some(self.head),
-            address,
-            what,
-        })
-    }
-
-    #[inline]
-    fn reload_tail(&mut self, shared: &mut Shared) {
-        let tail = shared.regs.peek(self.setup.common.tail_offset);
-        if tail == self.tail {
-            return;
-        }
-        let what = match &self.ring {
-            None => FaultKind::Unmapped,
-            Some(_) if self.setup.odd_type => {
-                FaultKind::NotModelled("a receive descriptor type other than advanced one-buffer")
-            }
-            Some(r) if tail >= r.size || self.head >= r.size => {
-                FaultKind::BadDescriptor("the tail or head lies beyond the ring")
-            }
-            Some(_) => {
-                self.tail = tail;
-                return;
-            }
-        };
-        self.stopped = true;
-        shared.log.push(*self.fault(what, Some(self.setup.common.base)));
-    }
-
-    /// Writes a frame to memory and its descriptors back.
-    #[inline]
-    fn store(
-        &mut self,
-        shared: &mut Shared,
-        data: &[u8],
-        buffer: usize,
-        w0: u64,
-        w1: u64,
-    ) -> Result<(), Box<Fault>> {
-        let mut rest = data;
-        loop {
-            let (part, more) = rest.split_at(rest.len().min(buffer));
-            rest = more;
-            let last = rest.is_empty();
-            self.write_buffer(shared, part, buffer)?;
-            let mut status = if last { w1 } else { RxDesc::DD };
-            let mut length = part.len() as u64;
-            if shared.chaos.any() {
-                self.lie(shared, &mut status, &mut length);
-            }
-            let (w0, w1) =
-                if last { (w0, status | length << 32) } else { (0, status | length << 32) };
-            if shared.chaos.holds() || !self.held.is_empty() {
-                self.held.push_back((self.head, w0, w1));
-            } else {
-                self.write_back(self.head, w0, w1);
-            }
-            self.advance();
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
-    #[inline]
-    fn write_buffer(
-        &mut self,
-        shared: &mut Shared,
-        part: &[u8],
-        buffer: usize,
-    ) -> Result<(), Box<Fault>> {
-        let descriptor = self.ring.as_ref().and_then(|r| r.get(self.head));
-        let Some((mut address, _)) = descriptor else {
-            return Err(self.fault(FaultKind::Unmapped, Some(self.setup.common.base)));
-        };
-        if shared.chaos.any() && shared.chaos.strikes(Inject::Stray) {
-            address ^= 1 << 40;
-        }
-        // The chip may write as much as SRRCTL says, so that much must be there.
-        if let Err(what) = shared.memory.fill(address, buffer as u32, part) {
-            return Err(self.fault(what, Some(address)));
-        }
-        if shared.traced {
-            let queue = QueueId::Rx(self.setup.common.index);
-            let (index, len) = (self.head, part.len() as u32);
-            shared.note(Event::Descriptor { queue, index, address, len });
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn lie(&self, shared: &mut Shared, status: &mut u64, length: &mut u64) {
-        if shared.chaos.strikes(Inject::Length) {
-            *length = if shared.chaos.below(2) == 0 {
-                0
-            } else {
-                u64::from(self.setup.buffer + 1 + shared.chaos.below(20_000)).min(0xffff)
-            };
-        }
-        if shared.chaos.strikes(Inject::NoEop) {
-            *status &= !RxDesc::EOP;
-        }
-    }
-
-    #[inline(always)]
-    fn write_back(&self, index: u32, w0: u64, w1: u64) {
-        if let Some(ring) = &self.ring {
-            ring.put(index, w0, w1);
-        }
-    }
-
-    /// Writes some or all held descriptors back, oldest first.
-    #[cold]
-    fn release(&mut self, shared: &mut Shared) {
-        let most = self.held.len() as u32;
-        let go = if shared.chaos.has(Inject::Late) {
-            if shared.chaos.strikes(Inject::Late) { 0 } else { shared.chaos.below(most + 1) }
-        } else {
-            most
-        };
-        for _ in 0..go {
-            if let Some((index, w0, w1)) = self.held.pop_front() {
-                self.write_back(index, w0, w1);
-                shared.written |= self.bit();
-            }
-        }
     }
 }

@@ -125,6 +125,11 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// When this step began, on the wire's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.now
+    }
+
     #[cold]
     pub(super) fn note(&self, event: Event) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now, event);
@@ -221,7 +226,7 @@ impl Engine {
 
     /// Forgets all queues, as a reset does.
     pub(super) fn reset(&mut self) {
-        self.rx = RxPath::default();
+        self.rx.reset(&mut self.shared);
         self.tx = TxPath::default();
         self.seen = (0, 0);
         self.wire.announce_pause(false);
@@ -308,9 +313,9 @@ impl Engine {
             Some(inner) => inner,
             None => &mut **wire,
         };
-        rx.blocked = false;
+        rx.begin(shared);
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
-        rx.finish(shared);
+        rx.finish(shared, taken < BATCH);
         let missed = wire.take_missed();
         if missed > 0 {
             shared.tally.missed += missed;
@@ -345,7 +350,7 @@ impl Engine {
             self.looped = Some(Loopback::new());
         }
         let memory = std::mem::take(&mut self.shared.memory);
-        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &memory, old));
+        self.rx.set_up(&mut self.shared, |old| chip.rx_plan(&regs, &memory, old));
         self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
         self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());

@@ -42,6 +42,9 @@
 //! - Choice of a receive queue, 82599: EtherType, SYN and 5-tuple filters, and Flow Director with
 //!   its hashes, masks, commands, limits, counters and the reports in the write-back; pools are
 //!   not compared.
+//! - Receive-side coalescing, 82599: what may be coalesced and what ends it, contexts, limits,
+//!   headers, counts and descriptor chains; a large packet is written when it is complete, at the
+//!   latest when the wire has nothing more or its interrupt's interval is over.
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
 //!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
 //!   by writing the head, at once whatever the thresholds say.
@@ -55,7 +58,7 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the
-//! causes of other events, descriptor thresholds, RSC, header split, an 82576's filters by
+//! causes of other events, descriptor thresholds, header split, an 82576's filters by
 //! EtherType and 5-tuple, virtualisation,
 //! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,

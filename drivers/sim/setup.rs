@@ -4,6 +4,7 @@ use super::chip::Chip;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
+use super::rx::RscSetup;
 use super::steer::Steering;
 use super::tx::FlagMasks;
 
@@ -75,6 +76,8 @@ pub(super) struct RxSetup {
     pub(super) strip_vlan: bool,
     /// Descriptor type that the model does not know, if that is so.
     pub(super) odd_type: bool,
+    /// TCP segments are coalesced.
+    pub(super) rsc: Option<RscSetup>,
 }
 
 /// A transmit queue's own settings.

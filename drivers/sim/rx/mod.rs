@@ -8,8 +8,11 @@ use super::steer::Director;
 use crate::drivers::intel::RxDesc;
 
 mod queue;
+mod rsc;
 
 use queue::{Full, RxQueue};
+pub(super) use rsc::RscSetup;
+use rsc::Segment;
 
 /// Shortest frame without CRC.
 const SHORTEST: usize = 60;
@@ -34,10 +37,10 @@ pub(super) struct RxPath {
     place: [u8; QUEUES],
     /// For frames that are not stored as they came.
     scratch: Vec<u8>,
-    /// A frame waits for a descriptor.
-    pub(super) blocked: bool,
     /// Flow Director's table.
     pub(super) director: Director,
+    /// Large packets being gathered.
+    gathering: usize,
 }
 
 /// What the filters say.
@@ -63,15 +66,15 @@ impl Default for RxPath {
             queues: Vec::new(),
             place: [0; QUEUES],
             scratch: Vec::new(),
-            blocked: false,
             director: Director::default(),
+            gathering: 0,
         }
     }
 }
 
 impl RxPath {
     /// Goes by new settings. Queues that stay enabled keep their place and their faults.
-    pub(super) fn set_up(&mut self, shared: &Shared, decode: impl FnOnce(RxPlan) -> RxPlan) {
+    pub(super) fn set_up(&mut self, shared: &mut Shared, decode: impl FnOnce(RxPlan) -> RxPlan) {
         let plan = decode(std::mem::take(&mut self.plan));
         let mut old = std::mem::take(&mut self.queues);
         self.place = [0; QUEUES];
@@ -86,11 +89,33 @@ impl RxPath {
             self.place[usize::from(index) % QUEUES] = self.queues.len() as u8;
         }
         self.plan = plan;
+        for mut gone in old {
+            gone.abandon(shared, &mut self.gathering);
+        }
+    }
+
+    /// Forgets all queues.
+    pub(super) fn reset(&mut self, shared: &mut Shared) {
+        for q in &mut self.queues {
+            q.abandon(shared, &mut self.gathering);
+        }
+        *self = Self::default();
     }
 
     /// Whether frames are taken from the wire at all.
     pub(super) fn is_on(&self) -> bool {
         self.plan.on
+    }
+
+    /// Called at the start of each step: large packets that have waited long enough get
+    /// descriptors before new frames do.
+    #[inline]
+    pub(super) fn begin(&mut self, shared: &mut Shared) {
+        if self.gathering > 0 {
+            for q in &mut self.queues {
+                q.close_due(shared, &mut self.gathering, false);
+            }
+        }
     }
 
     /// Handles one frame. False: it stays in the FIFO.
@@ -141,20 +166,32 @@ impl RxPath {
             finish_frame(shared, frame, self.plan.errors, w1);
             return true;
         };
+        if let Some(setup) = q.setup.rsc
+            && extra == 0
+            && let Some(segment) = Segment::of(frame, tag, &parsed)
+        {
+            let tagged = tag.map_or(0, |tag| vp(tag, q.setup.strip_vlan));
+            let words = (w0, w1 | tagged);
+            match q.coalesce(shared, &mut self.gathering, &setup, &segment, words) {
+                Ok(false) => {}
+                Ok(true) => {
+                    finish_frame(shared, frame, self.plan.errors, w1);
+                    return true;
+                }
+                Err(Full) => return false,
+            }
+        }
         let plain = tag.is_none() && self.plan.strip_crc && !shared.chaos.any();
         let done = if plain && q.takes(len) {
             q.store_one(shared, frame, w0, w1)
         } else {
             let strip = tag.filter(|_| q.setup.strip_vlan);
-            // VP for every tagged frame; the tag field only when the tag was taken out (7.4.2).
-            if tag.is_some() {
-                w1 |= RxDesc::VP | u64::from(strip.unwrap_or(0)) << 48;
-            }
+            w1 |= tag.map_or(0, |tag| vp(tag, strip.is_some()));
             if strip.is_some() || !self.plan.strip_crc {
                 rebuild(&mut self.scratch, frame, strip.is_some(), !self.plan.strip_crc);
-                q.deliver(shared, &self.scratch, w0, w1)
+                q.deliver(shared, &self.scratch, w0, w1, &[])
             } else {
-                q.deliver(shared, frame, w0, w1)
+                q.deliver(shared, frame, w0, w1, &[])
             }
         };
         let slot = q.setup.common.slot;
@@ -165,10 +202,7 @@ impl RxPath {
                 shared.tally.rx.queue(slot, len + crc);
             }
             Ok(false) => shared.tally.rx.drop(slot),
-            Err(Full) => {
-                self.blocked = true;
-                return false;
-            }
+            Err(Full) => return false,
         }
         finish_frame(shared, frame, self.plan.errors, w1);
         true
@@ -296,10 +330,11 @@ impl RxPath {
         }
     }
 
-    /// Publishes heads and lets held write-backs go. Called at the end of each step.
-    pub(super) fn finish(&mut self, shared: &mut Shared) {
+    /// Publishes heads and lets go what is held back. Called at the end of each step; `drained`
+    /// says that nothing more is on the wire.
+    pub(super) fn finish(&mut self, shared: &mut Shared, drained: bool) {
         for q in &mut self.queues {
-            q.finish(shared);
+            q.finish(shared, &mut self.gathering, drained);
         }
     }
 }
@@ -318,6 +353,12 @@ fn finish_frame(shared: &mut Shared, frame: &[u8], errors: ErrorBits, w1: u64) {
     shared.tally.rx.frame(frame);
     shared.tally.touch();
     shared.truth.arrived += 1;
+}
+
+/// What the write-back tells of a tag: VP for every tagged frame; the tag field only when the tag
+/// was taken out (7.4.2).
+fn vp(tag: u16, stripped: bool) -> u64 {
+    RxDesc::VP | if stripped { u64::from(tag) << 48 } else { 0 }
 }
 
 /// The checksum bits of the write-back.

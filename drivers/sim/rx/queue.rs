@@ -1,8 +1,10 @@
 //! One receive queue: descriptors, DMA and write-back (82599 datasheet 7.1.6, 7.1.9).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::QUEUES;
+use super::rsc::{CONTEXTS, Context, RscSetup, Segment};
 use crate::drivers::intel::RxDesc;
 use crate::drivers::sim::engine::Shared;
 use crate::drivers::sim::fault::{Fault, FaultKind, Inject, QueueId};
@@ -22,6 +24,8 @@ pub(super) struct RxQueue {
     /// Write-backs that are held: index and both words.
     held: VecDeque<(u32, u64, u64)>,
     dirty: bool,
+    /// Large packets being gathered, the oldest first.
+    gathering: Vec<Context>,
 }
 
 /// No descriptor is free, and the queue does not drop.
@@ -37,6 +41,7 @@ impl RxQueue {
             stopped: false,
             held: VecDeque::new(),
             dirty: false,
+            gathering: Vec::new(),
             setup: setup.clone(),
         }
     }
@@ -46,9 +51,12 @@ impl RxQueue {
         Self { ring: setup.common.ring.clone(), setup: setup.clone(), ..self }
     }
 
-    /// Publishes the head and lets held write-backs go.
+    /// Publishes the head and lets large packets and held write-backs go.
     #[inline]
-    pub(super) fn finish(&mut self, shared: &mut Shared) {
+    pub(super) fn finish(&mut self, shared: &mut Shared, open: &mut usize, drained: bool) {
+        if !self.gathering.is_empty() {
+            self.close_due(shared, open, drained);
+        }
         if !self.held.is_empty() {
             self.release(shared);
         }
@@ -83,13 +91,15 @@ impl RxQueue {
             && !self.stopped
     }
 
-    /// Puts `data` into the next descriptors. False: it was dropped.
+    /// Puts `data` into the next descriptors. False: it was dropped. Of a large packet, `starts`
+    /// are where its segments start.
     pub(super) fn deliver(
         &mut self,
         shared: &mut Shared,
         data: &[u8],
         w0: u64,
         w1: u64,
+        starts: &[u32],
     ) -> Result<bool, Full> {
         if self.stopped {
             return Ok(false);
@@ -106,7 +116,7 @@ impl RxQueue {
                 return if self.setup.drop || hopeless { Ok(false) } else { Err(Full) };
             }
         }
-        let stored = self.store(shared, data, buffer, w0, w1);
+        let stored = self.store(shared, data, buffer, (w0, w1), starts);
         Ok(self.unless_fault(shared, stored))
     }
 
@@ -129,9 +139,14 @@ impl RxQueue {
 
     #[inline(always)]
     fn advance(&mut self) {
-        let size = self.ring.as_ref().map_or(1, |r| r.size);
-        self.head = if self.head + 1 >= size { 0 } else { self.head + 1 };
+        self.head = self.next();
         self.dirty = true;
+    }
+
+    #[inline(always)]
+    fn next(&self) -> u32 {
+        let size = self.ring.as_ref().map_or(1, |r| r.size);
+        if self.head + 1 >= size { 0 } else { self.head + 1 }
     }
 
     /// Stops the queue on a fault.
@@ -187,22 +202,31 @@ impl RxQueue {
         shared: &mut Shared,
         data: &[u8],
         buffer: usize,
-        w0: u64,
-        w1: u64,
+        (w0, w1): (u64, u64),
+        starts: &[u32],
     ) -> Result<(), Box<Fault>> {
         let mut rest = data;
+        let mut at = 0;
         loop {
             let (part, more) = rest.split_at(rest.len().min(buffer));
             rest = more;
             let last = rest.is_empty();
             self.write_buffer(shared, part, buffer)?;
             let mut status = if last { w1 } else { RxDesc::DD };
+            let mut count = 0;
+            if !starts.is_empty() {
+                // RSCCNT: one more than the segments that start here. NEXTP: the next descriptor.
+                let here = at..at + part.len();
+                let segments = starts.iter().filter(|s| here.contains(&(**s as usize))).count();
+                count = (segments as u64 + 1) << 17;
+                status |= if last { 0 } else { u64::from(self.next()) << 4 };
+                at = here.end;
+            }
             let mut length = part.len() as u64;
             if shared.chaos.any() {
                 self.lie(shared, &mut status, &mut length);
             }
-            let (w0, w1) =
-                if last { (w0, status | length << 32) } else { (0, status | length << 32) };
+            let (w0, w1) = (if last { w0 } else { 0 } | count, status | length << 32);
             if shared.chaos.holds() || !self.held.is_empty() {
                 self.held.push_back((self.head, w0, w1));
             } else {
@@ -276,6 +300,96 @@ impl RxQueue {
                 self.write_back(index, w0, w1);
                 shared.written |= self.bit();
             }
+        }
+    }
+
+    /// Takes a TCP segment into a large packet (82599 datasheet 7.11.2). `open` counts those of
+    /// all queues. False: it is to be delivered on its own.
+    pub(super) fn coalesce(
+        &mut self,
+        shared: &mut Shared,
+        open: &mut usize,
+        setup: &RscSetup,
+        segment: &Segment<'_>,
+        (w0, w1): (u64, u64),
+    ) -> Result<bool, Full> {
+        let buffer = self.setup.buffer.max(1) as usize;
+        if let Some(n) = self.gathering.iter().position(|c| c.is_of(segment)) {
+            if self.gathering[n].add(segment, setup, buffer) {
+                if segment.pushes() {
+                    // If it has to wait for descriptors, it does so complete.
+                    let _later = self.close(shared, open, n);
+                }
+                return Ok(true);
+            }
+            self.close(shared, open, n)?;
+        }
+        if !segment.opens(setup) {
+            return Ok(false);
+        }
+        if *open >= CONTEXTS {
+            if self.gathering.is_empty() {
+                return Ok(false);
+            }
+            self.close(shared, open, 0)?;
+        }
+        let strip = self.setup.strip_vlan && segment.is_tagged();
+        self.gathering.push(Context::new(segment, strip, shared.now(), w0, w1));
+        *open += 1;
+        Ok(true)
+    }
+
+    /// Delivers a large packet.
+    fn close(&mut self, shared: &mut Shared, open: &mut usize, n: usize) -> Result<(), Full> {
+        let mut context = self.gathering.remove(n);
+        let (w0, w1) = (context.w0, context.w1);
+        let (packet, starts) = context.complete();
+        match self.deliver(shared, packet, w0, w1, starts) {
+            Ok(stored) => {
+                *open -= 1;
+                self.tally(shared, &context, stored);
+                Ok(())
+            }
+            Err(Full) => {
+                self.gathering.insert(n, context);
+                Err(Full)
+            }
+        }
+    }
+
+    /// Counts the segments of a large packet.
+    fn tally(&self, shared: &mut Shared, context: &Context, stored: bool) {
+        let slot = self.setup.common.slot;
+        for n in 0..context.count() {
+            if stored {
+                shared.tally.rx.queue(slot, if n == 0 { context.octets } else { 0 });
+            } else {
+                shared.tally.rx.drop(slot);
+            }
+        }
+        shared.tally.touch();
+    }
+
+    /// Delivers the large packets that have waited long enough: all of them when nothing more is
+    /// on the wire.
+    #[cold]
+    pub(super) fn close_due(&mut self, shared: &mut Shared, open: &mut usize, drained: bool) {
+        let hold = self.setup.rsc.map_or(Duration::ZERO, |rsc| rsc.hold);
+        let mut n = 0;
+        while let Some(context) = self.gathering.get(n) {
+            let due = drained || shared.now().saturating_sub(context.since) >= hold;
+            // What cannot be delivered yet stays.
+            if !due || self.close(shared, open, n).is_err() {
+                n += 1;
+            }
+        }
+    }
+
+    /// Drops the large packets, since the queue is no more.
+    pub(super) fn abandon(&mut self, shared: &mut Shared, open: &mut usize) {
+        for context in std::mem::take(&mut self.gathering) {
+            *open -= 1;
+            self.tally(shared, &context, false);
         }
     }
 }

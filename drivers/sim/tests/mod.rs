@@ -7,6 +7,7 @@ mod receive;
 mod registers;
 mod registers_82576;
 mod rig;
+mod rsc;
 mod segmentation;
 mod steer;
 mod traffic_82576;

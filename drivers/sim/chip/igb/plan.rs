@@ -50,6 +50,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan,
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != ONE_BUFFER,
+            rsc: None,
             common,
         }
     });

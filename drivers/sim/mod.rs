@@ -33,6 +33,9 @@
 //!   their time, by the clock or by how often software looks. A register that is not in the table
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
+//! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
+//!   CTRL.RST leaves the link alone, LRST does not.
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
@@ -58,9 +61,8 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the
-//! causes of other events, descriptor thresholds, header split, an 82576's filters by
-//! EtherType and 5-tuple, virtualisation,
-//! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
+//! causes of other events, descriptor thresholds, header split, an 82576's filters by EtherType
+//! and 5-tuple, virtualisation, traffic classes, time stamps and wake-up. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
 //! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
 //! wait in).
@@ -87,6 +89,7 @@ mod regs;
 mod rss;
 mod rx;
 mod setup;
+mod sfp;
 mod spec;
 mod stats;
 mod steer;

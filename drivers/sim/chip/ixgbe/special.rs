@@ -55,7 +55,6 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
         if chip.variant.has_cage() {
             board::reset(d, module);
         }
-        steer::reset(&d.regs);
         for (offset, value) in kept {
             d.regs.poke(offset, value);
         }

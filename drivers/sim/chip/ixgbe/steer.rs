@@ -12,29 +12,64 @@ use crate::drivers::sim::steer::{
 };
 use crate::mmio::Register;
 
-/// The registers of Flow Director.
+crate::registers! {
+    /// Flow Director. Its registers have no side effects but those told in [`read`] and [`write`].
+    pub(super) table DIRECTOR;
+
+    /// A filter's IPv6 source, all but the last word.
+    FDIRSIPV6[3; 4] @ 0x0EE0C, Rw, reset 0, "8.2.3.22"
+    /// A filter's IPv4 source, or the last word of an IPv6 one, in network order.
+    FDIRIPSA @ 0x0EE18, Rw, reset 0, "8.2.3.22"
+    /// A filter's IPv4 destination.
+    FDIRIPDA @ 0x0EE1C, Rw, reset 0, "8.2.3.22"
+    /// A filter's ports.
+    FDIRPORT @ 0x0EE20, Rw, reset 0, "8.2.3.22"
+    /// A filter's VLAN tag and flexible bytes.
+    FDIRVLAN @ 0x0EE24, Rw, reset 0, "8.2.3.22"
+    /// A filter's hash, and its signature or index.
+    FDIRHASH @ 0x0EE28, Rw, reset 0, "8.2.3.22"
+    /// What to do with a filter, and what it does.
+    FDIRCMD @ 0x0EE2C, Rw, reset 0, "8.2.3.22"
+    /// Free and collided filters.
+    FDIRFREE @ 0x0EE38, Ro, reset 0, "8.2.3.22"
+    /// Mask of IPv4 destinations.
+    FDIRDIP4M @ 0x0EE3C, Rw, reset 0, "8.2.3.22"
+    /// Mask of IPv4 sources.
+    FDIRSIP4M @ 0x0EE40, Rw, reset 0, "8.2.3.22"
+    /// Mask of TCP ports.
+    FDIRTCPM @ 0x0EE44, Rw, reset 0, "8.2.3.22"
+    /// Mask of UDP ports.
+    FDIRUDPM @ 0x0EE48, Rw, reset 0, "8.2.3.22"
+    /// The longest list.
+    FDIRLEN @ 0x0EE4C, Rc, reset 0, "8.2.3.22"
+    /// Filters added and removed.
+    FDIRUSTAT @ 0x0EE50, Rc, reset 0, "8.2.3.22"
+    /// Filters that could not be added or removed.
+    FDIRFSTAT @ 0x0EE54, Rc, reset 0, "8.2.3.22"
+    /// Packets that matched a filter.
+    FDIRMATCH @ 0x0EE58, Rc, reset 0, "8.2.3.22"
+    /// Packets that could have.
+    FDIRMISS @ 0x0EE5C, Rc, reset 0, "8.2.3.22"
+    /// Key of the hash that finds a list.
+    FDIRHKEY @ 0x0EE68, Rw, reset 0, "8.2.3.22"
+    /// Key of the hash that is the signature.
+    FDIRSKEY @ 0x0EE6C, Rw, reset 0, "8.2.3.22"
+    /// What is not compared at all.
+    FDIRM @ 0x0EE70, Rw, reset 0, "8.2.3.22"
+    /// Mask of IPv6 addresses.
+    FDIRIP6M @ 0x0EE74, Rw, reset 0, "8.2.3.22"
+    /// Mask of SCTP ports.
+    FDIRSCTPM @ 0x0EE78, Rw, reset 0, "8.2.3.22"
+}
+
 const CTRL: u32 = FDIRCTRL::META.offset;
-const SIPV6: u32 = 0xee0c;
-const IPSA: u32 = 0xee18;
-const IPDA: u32 = 0xee1c;
-const PORT: u32 = 0xee20;
-const VLAN: u32 = 0xee24;
-const HASH: u32 = 0xee28;
-const CMD: u32 = 0xee2c;
-const FREE: u32 = 0xee38;
-const DIP4M: u32 = 0xee3c;
-const SIP4M: u32 = 0xee40;
-const TCPM: u32 = 0xee44;
-const UDPM: u32 = 0xee48;
-const LEN: u32 = 0xee4c;
-const MISS: u32 = 0xee5c;
-const HKEY: u32 = 0xee68;
-const SKEY: u32 = 0xee6c;
-const M: u32 = 0xee70;
-const IP6M: u32 = 0xee74;
-const SCTPM: u32 = 0xee78;
+const SIPV6: u32 = FDIRSIPV6::META.offset;
+const CMD: u32 = FDIRCMD::META.offset;
+const FREE: u32 = FDIRFREE::META.offset;
+const LEN: u32 = FDIRLEN::META.offset;
+const MISS: u32 = FDIRMISS::META.offset;
 /// All of them.
-const BLOCK: std::ops::Range<u32> = CTRL..0xee80;
+const BLOCK: std::ops::Range<u32> = CTRL..FDIRSCTPM::META.offset + 4;
 
 /// The station's own IPv6 address, from the wake-up filters (8.2.3.24).
 const IP6AT: u32 = 0x5880;
@@ -45,11 +80,6 @@ const M_VLANP: u32 = 1 << 1;
 const M_L4P: u32 = 1 << 3;
 const M_FLEX: u32 = 1 << 4;
 const M_DIPV6: u32 = 1 << 5;
-
-/// Flow Director's registers are at their reset values, which are zero.
-pub(super) fn reset(regs: &RegFile) {
-    BLOCK.step_by(4).for_each(|offset| regs.poke(offset, 0));
-}
 
 /// Registers of the table itself.
 pub(super) fn read(d: &Device, offset: u32) -> Option<u32> {
@@ -93,15 +123,15 @@ fn command(d: &Device, value: u32) {
     let v6 = value >> 7 & 1 != 0;
     let mut flow = Tuple { source: words(SIPV6), ..Tuple::default() };
     if !v6 {
-        flow.source = [regs.peek(IPSA).swap_bytes(), 0, 0, 0];
-        flow.destination[0] = regs.peek(IPDA).swap_bytes();
+        flow.source = [regs.peek(FDIRIPSA::META.offset).swap_bytes(), 0, 0, 0];
+        flow.destination[0] = regs.peek(FDIRIPDA::META.offset).swap_bytes();
     }
-    let (ports, vlan) = (regs.peek(PORT), regs.peek(VLAN));
+    let (ports, vlan) = (regs.peek(FDIRPORT::META.offset), regs.peek(FDIRVLAN::META.offset));
     flow.ports = [ports as u16, (ports >> 16) as u16];
     flow.vlan = vlan as u16 & 0xefff;
     flow.flex = ((vlan >> 16) as u16).swap_bytes();
-    let answer = d.engine().rx.director.command(value, regs.peek(HASH), flow);
-    regs.poke(HASH, answer.hash);
+    let answer = d.engine().rx.director.command(value, regs.peek(FDIRHASH::META.offset), flow);
+    regs.poke(FDIRHASH::META.offset, answer.hash);
     regs.poke(CMD, answer.command);
     if let Some(flow) = answer.flow {
         show(regs, &flow);
@@ -118,32 +148,35 @@ fn show(regs: &RegFile, flow: &Tuple) {
             regs.poke(offset, word.swap_bytes());
         }
     } else {
-        regs.poke(IPSA, flow.source[0].swap_bytes());
-        regs.poke(IPDA, flow.destination[0].swap_bytes());
+        regs.poke(FDIRIPSA::META.offset, flow.source[0].swap_bytes());
+        regs.poke(FDIRIPDA::META.offset, flow.destination[0].swap_bytes());
     }
     let [source, destination] = flow.ports.map(u32::from);
-    regs.poke(PORT, destination << 16 | source);
-    regs.poke(VLAN, u32::from(flow.flex.swap_bytes()) << 16 | u32::from(flow.vlan));
+    regs.poke(FDIRPORT::META.offset, destination << 16 | source);
+    regs.poke(
+        FDIRVLAN::META.offset,
+        u32::from(flow.flex.swap_bytes()) << 16 | u32::from(flow.vlan),
+    );
 }
 
 fn settings(regs: &RegFile) -> Settings {
     Settings {
         control: regs.peek(CTRL),
-        keys: [regs.peek(HKEY), regs.peek(SKEY)],
+        keys: [regs.peek(FDIRHKEY::META.offset), regs.peek(FDIRSKEY::META.offset)],
         masks: masks(regs),
     }
 }
 
 /// In the registers a bit that is set is not compared.
 fn masks(regs: &RegFile) -> Masks {
-    let m = regs.peek(M);
+    let m = regs.peek(FDIRM::META.offset);
     let off = |bit: u32, mask: u16| if m & bit != 0 { 0 } else { mask };
     // The destination's mask is above the source's; each has its bits in the other order.
     let ports = |register: u32| {
         [register as u16, (register >> 16) as u16].map(|half| (!half).reverse_bits())
     };
     // One bit for each byte, the first byte's the lowest.
-    let v6 = regs.peek(IP6M);
+    let v6 = regs.peek(FDIRIP6M::META.offset);
     let words = |bits: u32| {
         std::array::from_fn(|word| {
             u32::from_be_bytes(std::array::from_fn(|byte| {
@@ -151,16 +184,21 @@ fn masks(regs: &RegFile) -> Masks {
             }))
         })
     };
-    let tcp = regs.peek(TCPM);
+    let tcp = regs.peek(FDIRTCPM::META.offset);
     Masks {
         vlan: off(M_VLANID, 0x0fff) | off(M_VLANP, 0xe000),
         l4: m & M_L4P == 0,
         flex: m & M_FLEX == 0,
         v6_match: m & M_DIPV6 == 0,
-        v4: [SIP4M, DIP4M].map(|register| !regs.peek(register).swap_bytes()),
+        v4: [FDIRSIP4M::META, FDIRDIP4M::META].map(|meta| !regs.peek(meta.offset).swap_bytes()),
         v6: [words(v6), words(v6 >> 16)],
         // SCTP has a mask of its own only in the X550, and TCP's in the others.
-        ports: [[0, 0], ports(regs.peek(UDPM)), ports(tcp), ports(tcp | regs.peek(SCTPM))],
+        ports: [
+            [0, 0],
+            ports(regs.peek(FDIRUDPM::META.offset)),
+            ports(tcp),
+            ports(tcp | regs.peek(FDIRSCTPM::META.offset)),
+        ],
     }
 }
 

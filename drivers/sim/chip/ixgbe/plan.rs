@@ -57,6 +57,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         on: regs.get::<RXCTRL>(0).has(RXCTRL::RXEN) && !held,
         errors: ERRORS,
         unchecked: 0,
+        check_sctp: true,
         accept: FilterBits {
             store_bad: fctrl.has(FCTRL::SBP),
             multicast: fctrl.has(FCTRL::MPE),

@@ -80,6 +80,7 @@ mod port;
 mod regs;
 mod rss;
 mod rx;
+pub mod served;
 mod setup;
 mod spec;
 mod stats;

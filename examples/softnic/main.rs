@@ -8,7 +8,7 @@ mod summary;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use barewire::drivers::sim::served::{ClientEvent, SoftNic};
@@ -139,7 +139,10 @@ fn configure(cli: &Cli, n: usize) -> Result<SimConfig, Failure> {
 
 /// A served NIC, and what it had counted when its client came.
 struct Served {
-    softnic: SoftNic,
+    path: PathBuf,
+    nic: SimNic,
+    /// Until the end.
+    softnic: Option<SoftNic>,
     before: Truth,
     faults: usize,
 }
@@ -148,11 +151,12 @@ type Told = (usize, ClientEvent);
 
 fn serve(path: &Path, config: &SimConfig, n: usize, tell: Sender<Told>) -> Result<Served, Failure> {
     let nic = SimNic::new(config)?;
-    let softnic = SoftNic::serve(nic, path, move |event| {
-        // Nobody listens any more at the end.
+    let softnic = SoftNic::serve(nic.clone(), path, move |event| {
+        // Nobody listens any more after a failure.
         let _ = tell.send((n, event));
     })?;
-    Ok(Served { softnic, before: Truth::default(), faults: 0 })
+    let path = path.to_owned();
+    Ok(Served { path, nic, softnic: Some(softnic), before: Truth::default(), faults: 0 })
 }
 
 fn softnic(cli: &Cli) -> Result<(), Failure> {
@@ -166,53 +170,48 @@ fn softnic(cli: &Cli) -> Result<(), Failure> {
     }
     let mut out = io::stdout();
     for nic in &served {
-        writeln!(out, "listening on {}", nic.softnic.path().display())?;
+        writeln!(out, "listening on {}", nic.path.display())?;
     }
     out.flush()?;
-    let ended = watch(&told, &mut served, &interrupt, cli.quiet);
+    drop(tell);
+    while !interrupt.came() {
+        match told.recv_timeout(LOOK_EVERY) {
+            Ok(told) => report(&mut served, told, cli.quiet)?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
     // Clients that are still there are sent away.
-    let counted: Vec<_> = served.iter().map(|nic| nic.softnic.nic().clone()).collect();
-    drop(served);
-    ended?;
-    for (nic, path) in counted.iter().zip(&cli.socket) {
-        let summary = Summary::of(&nic.truth(), &Truth::default(), &nic.faults());
-        writeln!(out, "{}: in all {summary}", path.display())?;
+    served.iter_mut().for_each(|nic| drop(nic.softnic.take()));
+    for told in told.iter() {
+        report(&mut served, told, cli.quiet)?;
+    }
+    for nic in &served {
+        let summary = Summary::of(&nic.nic.truth(), &Truth::default(), &nic.nic.faults());
+        writeln!(out, "{}: in all {summary}", nic.path.display())?;
     }
     Ok(out.flush()?)
 }
 
-/// Tells who comes and goes, until a signal.
-fn watch(
-    told: &Receiver<Told>,
-    served: &mut [Served],
-    interrupt: &Interrupt,
-    quiet: bool,
-) -> Result<(), Failure> {
-    let mut out = io::stdout();
-    while !interrupt.came() {
-        let (n, event) = match told.recv_timeout(LOOK_EVERY) {
-            Ok(told) => told,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        };
-        let Some(nic) = served.get_mut(n) else { continue };
-        let text = nic.describe(&event);
-        if !quiet {
-            writeln!(out, "{}: {text}", nic.softnic.path().display())?;
-        }
-        if matches!(event, ClientEvent::Left { .. }) {
-            for traced in nic.softnic.nic().trace() {
-                writeln!(out, "  {traced}")?;
-            }
-        }
-        out.flush()?;
+/// Tells who comes and goes, and prints the trace of a client that has gone.
+fn report(served: &mut [Served], (n, event): Told, quiet: bool) -> Result<(), Failure> {
+    let Some(nic) = served.get_mut(n) else { return Ok(()) };
+    let mut out = io::stdout().lock();
+    let text = nic.describe(&event);
+    if !quiet {
+        writeln!(out, "{}: {text}", nic.path.display())?;
     }
-    Ok(())
+    if matches!(event, ClientEvent::Left { .. }) {
+        for traced in nic.nic.trace() {
+            writeln!(out, "  {traced}")?;
+        }
+    }
+    Ok(out.flush()?)
 }
 
 impl Served {
     fn describe(&mut self, event: &ClientEvent) -> String {
-        let nic = self.softnic.nic();
+        let nic = &self.nic;
         match event {
             ClientEvent::Came { process } => {
                 (self.before, self.faults) = (nic.truth(), nic.faults().len());

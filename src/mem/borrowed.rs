@@ -168,9 +168,14 @@ mod tests {
     #[test]
     fn what_is_not_memory_or_too_short_is_refused() {
         let file = memory(0x2000);
-        for (offset, len) in
-            [(0, 0), (0, 0x2001), (0x2000, 1), (u64::MAX, 1), (0x1000, u64::MAX), (1 << 63, 1 << 63)]
-        {
+        for (offset, len) in [
+            (0, 0),
+            (0, 0x2001),
+            (0x2000, 1),
+            (u64::MAX, 1),
+            (0x1000, u64::MAX),
+            (1 << 63, 1 << 63),
+        ] {
             let file = file.try_clone().unwrap();
             assert!(Borrowed::map(file, offset, len, true).is_err(), "{offset:#x} {len:#x}");
         }

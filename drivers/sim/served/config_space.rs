@@ -148,8 +148,7 @@ impl ConfigSpace {
     /// As after power-on.
     pub fn new(identity: PciIdentity, mac: MacAddr) -> Self {
         let zero = || Box::new([0; LEN]);
-        let mut space =
-            Self { identity, mac, bytes: zero(), writable: zero(), clearable: zero() };
+        let mut space = Self { identity, mac, bytes: zero(), writable: zero(), clearable: zero() };
         space.header();
         space.capabilities();
         space.extended();
@@ -419,7 +418,8 @@ mod tests {
             let mut s = space(model);
             let before = s.clone();
             s.write(0, &[0xff; LEN]);
-            for (at, len) in [(0, 4), (6, 6), (0x2c, 8), (0x34, 8), (0x42, 2), (0xa2, 6), (0x100, 4)]
+            for (at, len) in
+                [(0, 4), (6, 6), (0x2c, 8), (0x34, 8), (0x42, 2), (0xa2, 6), (0x100, 4)]
             {
                 let bytes = |s: &ConfigSpace| s.bytes[at..at + len].to_vec();
                 assert_eq!(bytes(&s), bytes(&before), "{model:?} {at:#x}");

@@ -30,7 +30,8 @@ impl Eventfd {
     fn raise(&self) {
         // A full one has been raised, and nobody has looked since. Asked first, since the client
         // can take the non-blocking mode away again.
-        let mut fds = [libc::pollfd { events: libc::POLLOUT, ..pollfd(std::os::fd::AsFd::as_fd(&self.0)) }];
+        let mut fds =
+            [libc::pollfd { events: libc::POLLOUT, ..pollfd(std::os::fd::AsFd::as_fd(&self.0)) }];
         if ppoll(&mut fds, std::time::Duration::ZERO).is_ok_and(|ready| ready > 0) {
             let _full = (&self.0).write(&1u64.to_ne_bytes());
         }
@@ -78,7 +79,8 @@ impl Eventfds {
     pub(super) fn new(msi: u16, msix: u16) -> Self {
         let none = |n: u16| (0..n).map(|_| None).collect();
         let mode = InterruptMode::Intx;
-        let lines = Lines { intx: None, msi: none(msi), msix: none(msix), _kept: [None, None], mode };
+        let lines =
+            Lines { intx: None, msi: none(msi), msix: none(msix), _kept: [None, None], mode };
         Self {
             lines: RwLock::new(lines),
             told: AtomicBool::new(false),

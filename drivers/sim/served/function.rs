@@ -162,8 +162,11 @@ impl Function {
     pub(super) fn regions(&self) -> Vec<ServerRegion> {
         (0u32..REGIONS as u32)
             .map(|index| {
-                let mut region =
-                    ServerRegion { region_info: Default::default(), sparse_areas: vec![], mmap_fd: None };
+                let mut region = ServerRegion {
+                    region_info: Default::default(),
+                    sparse_areas: vec![],
+                    mmap_fd: None,
+                };
                 region.region_info.argsz = size_of_val(&region.region_info) as u32;
                 region.region_info.index = index;
                 region.region_info.size = self.region_len(index);

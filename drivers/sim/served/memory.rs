@@ -194,7 +194,8 @@ mod tests {
     fn a_window_gives_what_it_allows() {
         let t = Windows::default();
         let t = t.map(0x1000, 0x1000, READ, Some((memory(0x1000), 0))).unwrap();
-        let t = t.map(0x2000, 0x1000, Allowed { read: false, write: true }, Some((memory(0x1000), 0)));
+        let t =
+            t.map(0x2000, 0x1000, Allowed { read: false, write: true }, Some((memory(0x1000), 0)));
         let t = t.unwrap().map(0x3000, 0x1000, BOTH, None).unwrap();
         assert_eq!((t.load(0x1000), t.store(0x1000, 1)), (Ok(0), Err(NotMapped)));
         assert_eq!((t.load(0x2000), t.store(0x2000, 1)), (Err(NotMapped), Ok(())));
@@ -208,16 +209,22 @@ mod tests {
         for (start, len) in [(0x2000, 0x2000), (0x1000, 0x2000), (0x3000, 0x1000), (0, 1 << 40)] {
             assert_eq!(errno(t.map(start, len, BOTH, None)), libc::EEXIST, "{start:#x} {len:#x}");
         }
-        for (start, len) in
-            [(0x10_0000, 0), (0x10_0800, 0x1000), (0x10_0000, 0x800), (!0xfff, 0x1000), (0x1000, !0xfff)]
-        {
+        for (start, len) in [
+            (0x10_0000, 0),
+            (0x10_0800, 0x1000),
+            (0x10_0000, 0x800),
+            (!0xfff, 0x1000),
+            (0x1000, !0xfff),
+        ] {
             assert_eq!(errno(t.map(start, len, BOTH, None)), libc::EINVAL, "{start:#x} {len:#x}");
         }
         let none = Allowed { read: false, write: false };
         assert_eq!(errno(t.map(0x10_0000, 0x1000, none, None)), libc::EINVAL);
         assert!(t.map(0x10_0000, 0x1000, BOTH, Some((memory(0x1000), 0x1000))).is_err());
         assert!(t.map(0x10_0000, 0x1000, BOTH, Some((memory(0x2000), 0x800))).is_err());
-        assert!(t.map(0x4000, 0x1000, BOTH, None).is_ok() && t.map(0x1000, 0x1000, BOTH, None).is_ok());
+        assert!(
+            t.map(0x4000, 0x1000, BOTH, None).is_ok() && t.map(0x1000, 0x1000, BOTH, None).is_ok()
+        );
         assert_eq!(errno(t.unmap(0x2000, 0x1000)), libc::ENOENT);
         assert_eq!(t.unmap(0x2000, 0x2000).unwrap().all.len(), 0);
         let mut many = Windows::default();

@@ -39,10 +39,21 @@ pub(super) struct Head {
 pub(super) enum Request {
     /// Answered by the session.
     Version,
-    Read { region: u32, offset: u64, count: usize },
-    Write { region: u32, offset: u64 },
+    Read {
+        region: u32,
+        offset: u64,
+        count: usize,
+    },
+    Write {
+        region: u32,
+        offset: u64,
+    },
     /// SET_IRQS with a byte for each vector.
-    Bools { index: u32, flags: u32, start: u32 },
+    Bools {
+        index: u32,
+        flags: u32,
+        start: u32,
+    },
     /// Left to the crate.
     Crate,
 }

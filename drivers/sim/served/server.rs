@@ -77,7 +77,8 @@ impl SoftNic {
         };
         let server = CrateServer::new(&function).map_err(inner)?;
         let path = socket.path().to_owned();
-        let mut serving = Serving { socket, stop: stop.clone(), function, server, tell: Box::new(tell) };
+        let mut serving =
+            Serving { socket, stop: stop.clone(), function, server, tell: Box::new(tell) };
         let thread = std::thread::Builder::new()
             .name("barewire-vfio".to_owned())
             .spawn(move || serving.run())

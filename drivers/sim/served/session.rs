@@ -23,8 +23,7 @@ use crate::poll::{Event, LONGEST, pollfd, ppoll};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the server says to VERSION: minor version 0 of major version 0, and what it can take.
-const CAPABILITIES: &str =
-    "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":65536}}\0";
+const CAPABILITIES: &str = "{\"capabilities\":{\"max_msg_fds\":16,\"max_data_xfer_size\":65536}}\0";
 
 /// Why a session is over.
 #[derive(Debug)]

@@ -81,6 +81,7 @@ mod port;
 mod regs;
 mod rss;
 mod rx;
+pub mod served;
 mod setup;
 mod sfp;
 mod spec;

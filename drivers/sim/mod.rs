@@ -41,8 +41,8 @@
 //!   stripped; MAC loopback.
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
 //!   checksums and VLAN tags, padding, completion by report-status.
-//! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
-//!   on reading the causes.
+//! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
+//!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
@@ -51,7 +51,7 @@
 //!
 //! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
 //! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
-//! without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
+//! without effect are: low latency interrupts, the causes of other events, descriptor
 //! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
 //! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,

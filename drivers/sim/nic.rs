@@ -123,6 +123,11 @@ impl SimNic {
         self.device.mask_intx(masked);
     }
 
+    /// Whether the line is asserted, be it masked in the slot or not: PCI Status bit 3.
+    pub fn asserts_intx(&self) -> bool {
+        self.device.asserts_intx()
+    }
+
     /// A function level reset: everything is as after power-on, and the slot enables nothing.
     pub fn function_reset(&self) {
         self.device.function_reset();

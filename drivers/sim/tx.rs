@@ -354,9 +354,15 @@ impl TxQueue {
         Ok(())
     }
 
+    /// Its bit in a mask of queues.
+    #[inline(always)]
+    fn bit(&self) -> u128 {
+        1 << (self.setup.index % 128)
+    }
+
     /// Uses up `taken` descriptors, the last of which has the command word `last`.
     #[inline(always)]
-    fn done(&mut self, shared: &Shared, ring: &Ring, taken: u32, last: u64) {
+    fn done(&mut self, shared: &mut Shared, ring: &Ring, taken: u32, last: u64) {
         let mut end = self.head + taken - 1;
         if end >= ring.size {
             end -= ring.size;
@@ -366,6 +372,7 @@ impl TxQueue {
                 self.held.push_back(end);
             } else {
                 report(ring, end);
+                shared.reported |= self.bit();
             }
         }
         self.head = if end + 1 == ring.size { 0 } else { end + 1 };
@@ -384,6 +391,7 @@ impl TxQueue {
         for _ in 0..go {
             if let (Some(at), Some(ring)) = (self.held.pop_front(), &self.setup.ring) {
                 report(ring, at);
+                shared.reported |= self.bit();
             }
         }
         if most == 0

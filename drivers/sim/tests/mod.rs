@@ -9,3 +9,4 @@ mod registers_82576;
 mod rig;
 mod traffic_82576;
 mod transmit;
+mod vectors;

@@ -10,3 +10,4 @@ mod rig;
 mod traffic_82576;
 mod transmit;
 mod vectors;
+mod vectors_82576;

@@ -266,8 +266,9 @@ impl Engine {
 
     /// Whether the link is down for a reason on this side of the wire.
     fn down(&self) -> bool {
-        let out = self.unplugged || self.flap > 0 || !self.mac.linked;
-        self.training || out && self.looped.is_none()
+        // Frames that turn round in the MAC need none.
+        let out = self.training || self.unplugged || self.flap > 0 || !self.mac.linked;
+        out && self.looped.is_none()
     }
 
     /// What the MAC is connected to.

@@ -33,14 +33,18 @@
 //!   their time, by the clock or by how often software looks. A register that is not in the table
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
+//! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
+//!   CTRL.RST leaves the link alone, LRST does not.
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
 //! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
 //!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
 //!   stripped; MAC loopback.
-//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
-//!   checksums and VLAN tags, padding, completion by report-status.
+//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
+//!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
+//!   by writing the head, at once whatever the thresholds say.
 //! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
 //!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
@@ -49,11 +53,10 @@
 //!
 //! # What is not
 //!
-//! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
-//! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
-//! without effect are: low latency interrupts, the causes of other events, descriptor
+//! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
+//! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
 //! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
-//! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
+//! traffic classes, time stamps and wake-up. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
 //! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
 //! wait in).
@@ -74,13 +77,13 @@ mod later;
 mod lawyer;
 mod memory;
 mod nic;
-mod offload;
 mod packet;
 mod port;
 mod regs;
 mod rss;
 mod rx;
 mod setup;
+mod sfp;
 mod spec;
 mod stats;
 mod trace;

@@ -13,6 +13,7 @@ use super::lawyer::Lawyer;
 use super::memory::Memory;
 use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
+use super::sfp::Cage;
 use super::stats::Tally;
 use crate::port::MacAddr;
 
@@ -116,6 +117,11 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
         Phy::default()
     }
 
+    /// The SFP+ cage of an adapter whose address is `mac`.
+    fn cage(&self, _mac: MacAddr) -> Cage {
+        Cage::new(None)
+    }
+
     /// Its line rate in Mbit/s.
     fn mbps(&self) -> u32;
 
@@ -165,6 +171,9 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
 
     /// The cable was plugged in again.
     fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
+
+    /// A module was put into the cage, or taken out.
+    fn module_changed(&self, _device: &Device, _slow: &mut Slow) {}
 
     /// Loopback and master disable.
     fn mac(&self, regs: &RegFile) -> Mac;

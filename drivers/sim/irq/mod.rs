@@ -75,6 +75,8 @@ pub(super) enum Cause {
     Missed,
     /// The TCP timer is over.
     Timer,
+    /// A software-definable pin that is an input has gone high.
+    Pin(u8),
 }
 
 /// Causes that are not queues and share a vector, and that vector if they have one.

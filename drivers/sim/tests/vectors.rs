@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::super::irq::Cause;
 use super::super::{InterruptMode, InterruptSink, Model, SimBar, SimNic};
 use super::rig::{Rig, udp};
 use crate::drivers::ixgbe::regs::{
@@ -381,6 +382,27 @@ fn what_is_pending_is_told_to_whoever_comes_to_hear() {
     EIMS(1).write(&rig.bar);
     EICS(1).write(&rig.bar);
     assert_eq!(told.take(), [LINE], "the slot is back at the line");
+}
+
+#[test]
+fn a_module_that_comes_is_a_cause_if_its_pin_is_enabled() {
+    let (rig, told) = rig(MSIX, like_napi);
+    let plug = || {
+        rig.nic.set_module(false);
+        rig.nic.set_module(true);
+        told.take()
+    };
+    assert_eq!((plug(), EICS::read(&rig.bar).raw() & !EICR::LSC.mask()), (vec![], 0));
+    many().with(GPIE::SDP2_GPIEN, 1).write(&rig.bar);
+    assert_eq!(plug(), [3]);
+    assert!(EICR::read(&rig.bar).has(EICR::GPI_SDP2));
+    // From the X540 on the pins begin one bit later.
+    let nic = Rig::on(Model::X540, 0, |_| {}).nic.clone();
+    EICR::read(&nic.bar());
+    GPIE(0b0010).write(&nic.bar());
+    nic.device().raise(Cause::Pin(1));
+    nic.device().raise(Cause::Pin(0));
+    assert_eq!(EICR::read(&nic.bar()).raw(), 0x0200_0000);
 }
 
 #[test]

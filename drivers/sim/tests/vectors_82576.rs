@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::irq::Cause;
 use super::super::{InterruptMode, Model};
 use super::rig::{Rig, udp};
 use super::vectors::{LINE, Told};
 use crate::drivers::igb::regs::{
-    EIAC, EIAM, EICR, EICS, EIMC, EIMS, EITR, GPIE, ICR, ICS, IMC, IMS, IVAR, IVAR_MISC, TCPTIMER,
+    CTRL, CTRL_EXT, EIAC, EIAM, EICR, EICS, EIMC, EIMS, EITR, GPIE, ICR, ICS, IMC, IMS, IVAR,
+    IVAR_MISC, TCPTIMER,
 };
 use crate::drivers::sim::SimBar;
 use crate::mmio::Register;
@@ -204,6 +206,24 @@ fn the_interrupt_test_of_stock_drivers_passes() {
             }
         }
     }
+}
+
+#[test]
+fn pins_and_missed_packets_are_causes() {
+    let nic = Rig::on(Model::I82576, 0, |_| {}).nic.clone();
+    let bar = nic.bar();
+    let raised = |cause| {
+        ICR::read(&bar);
+        nic.device().raise(cause);
+        ICR::read(&bar)
+    };
+    assert_eq!(raised(Cause::Pin(1)), ICR(0), "not enabled");
+    CTRL::read(&bar).with(CTRL::SDP1_GPIEN, 1).write(&bar);
+    CTRL_EXT::read(&bar).with(CTRL_EXT::SDP2_GPIEN, 1).write(&bar);
+    assert_eq!(raised(Cause::Pin(1)), ICR(ICR::GPI_SDP1.mask()));
+    assert_eq!(raised(Cause::Pin(2)), ICR(ICR::GPI_SDP2.mask()));
+    assert_eq!(raised(Cause::Pin(3)), ICR(0));
+    assert_eq!(raised(Cause::Missed), ICR(ICR::RXO.mask()));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Igb;
 use crate::drivers::igb::regs::{
-    EIAC, EIAM, EICR, EICS, EIMC, EIMS, EITR, GPIE, IAM, ICR, ICS, IMC, IMS, IVAR, IVAR_MISC,
-    TCPTIMER,
+    CTRL, CTRL_EXT, EIAC, EIAM, EICR, EICS, EIMC, EIMS, EITR, GPIE, IAM, ICR, ICS, IMC, IMS, IVAR,
+    IVAR_MISC, TCPTIMER,
 };
 use crate::drivers::sim::chip::{allotted, queues_in};
 use crate::drivers::sim::device::Device;
@@ -42,11 +42,19 @@ fn causes(regs: &RegFile) -> ICR {
     causes.with(ICR::INTA, enabled.into())
 }
 
+/// The cause of a pin, if it is enabled: pins 0 and 1 in CTRL, 2 and 3 in CTRL_EXT (8.2.1, 8.2.3).
+fn pin(regs: &RegFile, n: u8) -> u32 {
+    let [low, high] = [regs.get::<CTRL>(0).raw() >> 16 & 3, regs.get::<CTRL_EXT>(0).raw() & 0xc];
+    let enabled = (low | high) & 1u32.checked_shl(n.into()).unwrap_or(0);
+    enabled << ICR::GPI_SDP0.mask().trailing_zeros()
+}
+
 impl Signals for Igb {
     fn raise(&self, regs: &RegFile, cause: Cause) {
         let bits = match cause {
             Cause::Link => ICR::LSC.mask(),
             Cause::Missed => ICR::RXO.mask(),
+            Cause::Pin(n) => pin(regs, n),
             Cause::Timer if vectored(regs) => {
                 let vector = allotted(regs.get::<IVAR_MISC>(0).raw(), VECTORS);
                 regs.change(EICR::META.offset, 0, vector.map_or(0, |v| 1 << v));

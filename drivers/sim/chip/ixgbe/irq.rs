@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Ixgbe;
+use super::{Ixgbe, Variant};
 use crate::drivers::ixgbe::regs::{
     EIAC, EIAM, EIAM_EX, EICR, EICS, EICS_EX, EIMC, EIMC_EX, EIMS, EIMS_EX, EITR, EITR_24, EITRSEL,
     GPIE, IVAR, IVAR_MISC, TCPTIMER, TX_QUEUES,
@@ -80,12 +80,21 @@ fn vectored(regs: &RegFile) -> bool {
     regs.get::<GPIE>(0).has(GPIE::MULTIPLE_MSIX)
 }
 
+/// The cause of a pin, if GPIE enables it: SDP 0 has the first of four bits, from the X540 on the
+/// second (8.2.3.5.1, 8.2.3.5.18; X540 datasheet 8.2.4.5).
+fn pin(variant: Variant, gpie: GPIE, n: u8) -> u32 {
+    let first = if variant == Variant::I82599 { 0 } else { 1 };
+    let bit = 1u32.checked_shl(first + u32::from(n)).unwrap_or(0) & 0xf;
+    (gpie.raw() & bit) << EICR::GPI_SDP0.mask().trailing_zeros()
+}
+
 impl Signals for Ixgbe {
     fn raise(&self, regs: &RegFile, cause: Cause) {
         let bits = match cause {
             Cause::Link => EICR::LSC.mask(),
             Cause::Missed => EICR::RX_MISS.mask(),
             Cause::Timer => EICR::TCP_TIMER.mask(),
+            Cause::Pin(n) => pin(self.variant, regs.get::<GPIE>(0), n),
         };
         regs.change(EICR::META.offset, 0, bits);
     }

@@ -34,6 +34,11 @@ impl Variant {
         }
     }
 
+    /// Whether there is an SFP+ cage and not a PHY.
+    pub(super) const fn has_cage(self) -> bool {
+        matches!(self, Self::I82599)
+    }
+
     /// Registers that are not in the 82599's table.
     pub(super) const fn more(self) -> &'static [&'static RegMeta] {
         match self {

@@ -125,8 +125,8 @@ impl SimNic {
     }
 
     /// Whether INTx is asserted, masked or not: what PCI Status bit 3 shows.
-    pub fn intx_asserted(&self) -> bool {
-        self.device.chip.asserts(&self.device.regs)
+    pub fn asserts_intx(&self) -> bool {
+        self.device.asserts_intx()
     }
 
     /// What it says of itself on the PCI bus.

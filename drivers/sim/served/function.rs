@@ -224,7 +224,7 @@ impl Function {
     /// Reads a region as a bus does: what nobody answers for is all ones.
     pub(super) fn read(&self, region: u32, offset: u64, into: &mut [u8]) {
         match region {
-            CONFIG => self.config.read(offset, into, self.nic.intx_asserted()),
+            CONFIG => self.config.read(offset, into, self.nic.asserts_intx()),
             0 if self.slot.memory => self.read_registers(offset, into),
             bar if bar == u32::from(self.identity().bars.msix()) && self.slot.memory => {
                 for (at, byte) in (offset..).zip(into) {

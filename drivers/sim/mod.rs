@@ -51,8 +51,8 @@
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
 //!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
 //!   by writing the head, at once whatever the thresholds say.
-//! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
-//!   on reading the causes.
+//! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
+//!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
@@ -60,12 +60,11 @@
 //! # What is not
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
-//! [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the
-//! causes of other events, descriptor thresholds, header split, virtualisation, traffic classes,
-//! time stamps and wake-up. Of the 82599, PHYs on
-//! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
-//! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
-//! wait in).
+//! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
+//! thresholds, header split, virtualisation, traffic classes, time stamps and wake-up. Of the
+//! 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's
+//! vendor pages, collisions and half duplex, and the size of its packet buffer (a cable's `fifo`
+//! is what frames wait in).
 
 #![forbid(unsafe_code)]
 
@@ -88,6 +87,7 @@ mod port;
 mod regs;
 mod rss;
 mod rx;
+pub mod served;
 mod setup;
 mod sfp;
 mod spec;

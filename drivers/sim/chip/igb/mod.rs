@@ -23,6 +23,7 @@ mod nvm;
 mod phy;
 mod plan;
 mod special;
+mod steer;
 mod variant;
 
 pub(in crate::drivers::sim) use phy::Phy;

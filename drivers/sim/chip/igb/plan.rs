@@ -1,7 +1,7 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::{Igb, Variant};
+use super::{Igb, Variant, steer};
 use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
     CTRL, DTXTCPFLGH, DTXTCPFLGL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK,
@@ -14,6 +14,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
     station, tx_queues,
 };
+use crate::drivers::sim::steer::Steering;
 use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
 
@@ -50,6 +51,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan,
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != ONE_BUFFER,
+            rsc: None,
             common,
         }
     });
@@ -62,6 +64,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         on: rctl.has(RCTL::RXEN),
         errors: ERRORS,
         unchecked: unchecked(rxcsum),
+        check_sctp: rxcsum.has(RXCSUM::CRCOFL),
         accept: FilterBits {
             store_bad: rctl.has(RCTL::SBP),
             multicast: rctl.has(RCTL::MPE),
@@ -73,6 +76,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         vlans: rctl.has(RCTL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room,
+        steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
         rss: rss(regs, old.rss),
         report_hash: rxcsum.has(RXCSUM::PCSD),
         strip_crc: rctl.has(RCTL::SECRC),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::chip::Chip;
+use super::drive::Clock;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
 use super::iommu::SimIommu;
 use super::lawyer::{Lawyer, Rule};
@@ -12,7 +13,9 @@ use super::memory::Memory;
 use super::regs::RegFile;
 use super::rx::RxPath;
 use super::setup::Mac;
+use super::spec::SimConfig;
 use super::stats::{Tally, Truth};
+use super::timesync::TimeSync;
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
 use super::wire::{Loopback, Wire};
@@ -113,6 +116,10 @@ pub(super) struct Shared {
     pub(super) lawyer: Option<Lawyer>,
     /// Receive queues, one bit each, that have written packets back in this step.
     pub(super) written: u128,
+    /// SYSTIM.
+    pub(super) time: TimeSync,
+    /// A packet that was sent got its stamp in this step.
+    pub(super) stamped: bool,
     /// The card was pulled in this step.
     pub(super) removal: bool,
     now: Duration,
@@ -177,27 +184,28 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        chip: &'static dyn Chip,
+        config: &SimConfig,
         wire: Box<dyn Wire>,
         regs: Arc<RegFile>,
         iommu: Arc<SimIommu>,
-        chaos: Chaos,
         trace: Option<Arc<Mutex<Trace>>>,
-        lawyer: bool,
+        clock: Arc<Clock>,
     ) -> Self {
         let map = regs.map;
         let shared = Shared {
-            chip,
+            chip: config.chip.chip(),
             regs,
             memory: Memory::default(),
             tally: Tally::default(),
             truth: Truth::default(),
             log: FaultLog::default(),
-            chaos,
+            chaos: Chaos::new(config.faults.clone(), config.seed),
             traced: trace.is_some(),
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
-            lawyer: lawyer.then(|| Lawyer::new(map)),
+            lawyer: config.lawyer.then(|| Lawyer::new(map)),
             written: 0,
+            time: TimeSync::new(clock),
+            stamped: false,
             removal: false,
             now: Duration::ZERO,
         };
@@ -224,6 +232,7 @@ impl Engine {
         self.rx = RxPath::default();
         self.tx = TxPath::default();
         self.seen = (0, 0);
+        self.shared.time.reset();
         self.wire.announce_pause(false);
     }
 
@@ -349,5 +358,12 @@ impl Engine {
         self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
         self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());
+        self.pace();
+    }
+
+    /// SYSTIM goes as the registers say.
+    pub(super) fn pace(&mut self) {
+        let rate = self.shared.chip.pace(&self.shared.regs, self.speed_mbps());
+        self.shared.time.pace(rate);
     }
 }

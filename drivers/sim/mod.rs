@@ -47,6 +47,7 @@
 //!   by writing the head, at once whatever the thresholds say.
 //! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
 //!   on reading the causes.
+//! - PTP: the clock by the device's, at the pace that TIMINCA gives it; stamps of packets sent.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
@@ -55,7 +56,8 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
 //! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
-//! traffic classes, time stamps and wake-up. Of the 82599, PHYs on
+//! traffic classes, stamps of packets received, target times and pins of the PTP clock, and
+//! wake-up. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
 //! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
 //! wait in).
@@ -85,6 +87,7 @@ mod setup;
 mod sfp;
 mod spec;
 mod stats;
+mod timesync;
 mod trace;
 mod tx;
 pub mod wire;

@@ -357,6 +357,9 @@ impl TxQueue {
         let sent = sender.send(shared, self.setup.slot, &frame);
         *sender.scratch = frame;
         sent?;
+        if packet.is_stamped() {
+            shared.stamp_sent();
+        }
         if early {
             self.afterwards.extend(pieces);
         }

@@ -14,6 +14,7 @@ use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
 use super::sfp::Cage;
 use super::stats::Tally;
+use super::timesync::{Rate, TimeRegs};
 use crate::port::MacAddr;
 
 mod igb;
@@ -193,6 +194,16 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
 
     /// Decodes the transmit side.
     fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan;
+
+    /// Where the registers of its PTP clock are.
+    fn time(&self) -> &'static TimeRegs;
+
+    /// How fast that clock goes, on a link of `mbps`.
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate;
+
+    /// A packet that was sent has got its stamp: sets the interrupt cause. Only through
+    /// [`change_causes`](Device::change_causes).
+    fn stamped(&self, _regs: &RegFile) {}
 
     /// Adds what a step has counted to the statistics registers.
     fn count(&self, regs: &RegFile, tally: &Tally);

@@ -10,5 +10,6 @@ mod registers;
 mod registers_82576;
 mod rig;
 mod segmentation;
+mod timesync;
 mod traffic_82576;
 mod transmit;

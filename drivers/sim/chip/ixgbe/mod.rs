@@ -16,6 +16,7 @@ use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::sfp::Cage;
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{self, Rate, TimeRegs};
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
@@ -26,6 +27,7 @@ mod nvm;
 mod plan;
 mod special;
 mod table;
+mod time;
 mod variant;
 
 pub(super) use variant::{Ixgbe, Variant};
@@ -49,6 +51,9 @@ const PAIRS: [Pair; 8] = [
     (&regs::QBTC_L::META, &regs::QBTC_H::META),
 ];
 
+/// EICR of the X550: time synchronisation.
+const TIMESYNC: u32 = 1 << 24;
+
 /// The statistics slot of queue `n`, from RQSMR or TQSM.
 fn slot<R: Register>(regs: &RegFile, n: u32) -> u8 {
     (regs.get::<R>(n / 4).raw() >> (n % 4 * 8) & 0xf) as u8
@@ -58,8 +63,8 @@ impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let more = self.variant.more().iter().copied();
-            let table = table::rest().chain(regs::table()).chain(more);
+            let more = self.variant.more();
+            let table = table::rest().chain(regs::table()).chain(time::TIME).chain(more);
             let aliases = [regs::ALIASES, table::ALIASES].concat();
             Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
                 .noting(&table::notes(self.variant))
@@ -163,6 +168,20 @@ impl Chip for Ixgbe {
 
     fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan {
         plan::tx(self, regs, memory)
+    }
+
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate {
+        time::rate(self, regs, mbps)
+    }
+
+    fn stamped(&self, regs: &RegFile) {
+        if timesync::tell_sent(regs, time::registers(self)) {
+            regs.change(EICR::META.offset, 0, TIMESYNC);
+        }
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {

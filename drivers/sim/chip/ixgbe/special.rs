@@ -94,7 +94,7 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
     } else {
-        None
+        d.read_time(offset)
     }
 }
 
@@ -139,7 +139,7 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         d.regs.poke(offset, value);
         d.after(slow, QUICK, offset, 0, FDIRCTRL::INIT_DONE.mask(), Effect::None);
     } else {
-        return write_causes(d, offset, value);
+        return write_causes(d, offset, value) || d.write_time(offset, value);
     }
     true
 }

@@ -1,6 +1,7 @@
 //! What the model knows of the chip's registers beyond the driver's table: the rest of the
 //! datasheet's chapter 8.2.3, which bits can be written, and what is only storage here.
 
+use super::time;
 use super::variant::Variant;
 use crate::drivers::sim::regs::Notes;
 use crate::mmio::RegMeta;
@@ -110,5 +111,6 @@ pub(super) fn notes(variant: Variant) -> Notes {
     }
     let inert = rest().map(|m| m.name).filter(|name| !WORKING.contains(name));
     notes.storage.extend(inert);
+    notes.storage.extend(time::inert(variant));
     notes
 }

@@ -120,6 +120,12 @@ pub(super) struct Shared {
     pub(super) time: TimeSync,
     /// A packet that was sent got its stamp in this step.
     pub(super) stamped: bool,
+    /// Transmit queues that have reported packets done.
+    pub(super) reported: u128,
+    /// Those of them for which that is an interrupt cause.
+    told: u128,
+    /// The receive FIFO has overflown.
+    pub(super) overrun: bool,
     /// The card was pulled in this step.
     pub(super) removal: bool,
     now: Duration,
@@ -132,6 +138,13 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Receive and transmit queues with a cause of an interrupt since the last call.
+    #[inline]
+    pub(super) fn take_written(&mut self) -> (u128, u128) {
+        let reported = std::mem::take(&mut self.reported) & self.told;
+        (std::mem::take(&mut self.written), reported)
+    }
+
     #[cold]
     pub(super) fn note(&self, event: Event) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now, event);
@@ -206,6 +219,9 @@ impl Engine {
             written: 0,
             time: TimeSync::new(clock),
             stamped: false,
+            reported: 0,
+            told: 0,
+            overrun: false,
             removal: false,
             now: Duration::ZERO,
         };
@@ -325,6 +341,7 @@ impl Engine {
             shared.tally.missed += missed;
             shared.tally.touch();
             shared.truth.arrived += missed;
+            shared.overrun = true;
         }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
@@ -348,6 +365,7 @@ impl Engine {
         let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
         let mac = chip.mac(&regs);
         self.mac = mac;
+        self.shared.told = chip.tx_told(&regs);
         if !mac.looped {
             self.looped = None;
         } else if self.looped.is_none() {

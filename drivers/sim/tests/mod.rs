@@ -13,3 +13,5 @@ mod segmentation;
 mod timesync;
 mod traffic_82576;
 mod transmit;
+mod vectors;
+mod vectors_82576;

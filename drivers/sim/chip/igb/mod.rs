@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::igb::regs::{
-    self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+    self, CTRL, EERD, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -14,7 +14,7 @@ use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
-use crate::drivers::sim::timesync::{self, Rate, TimeRegs};
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::{Field, Register};
 use crate::port::MacAddr;
 
@@ -126,20 +126,8 @@ impl Chip for Igb {
             || device.write_time(offset, value)
     }
 
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(ICR::META.offset, 0, ICR::LSC.mask());
-    }
-
     fn plugged_in(&self, device: &Device, slow: &mut Slow) {
         phy::plugged_in(device, slow);
-    }
-
-    fn received(&self, regs: &RegFile, queues: u128) {
-        causes::received(self, regs, queues);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        regs.get::<ICR>(0).raw() & regs.get::<IMS>(0).raw() & !ICR::INTA.mask() != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {
@@ -165,12 +153,6 @@ impl Chip for Igb {
 
     fn pace(&self, regs: &RegFile, _mbps: u32) -> Rate {
         time::rate(self, regs)
-    }
-
-    fn stamped(&self, regs: &RegFile) {
-        if timesync::tell_sent(regs, time::registers(self)) {
-            regs.change(ICR::META.offset, 0, ICR::TS.mask());
-        }
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {

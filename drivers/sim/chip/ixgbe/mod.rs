@@ -2,10 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::{Chip, allotted, queues_in};
+use super::Chip;
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
-    STATUS, TDBAL, TQSM,
+    self, DMATXCTL, HLREG0, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -16,12 +15,13 @@ use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::sfp::Cage;
 use crate::drivers::sim::stats::Tally;
-use crate::drivers::sim::timesync::{self, Rate, TimeRegs};
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
 mod board;
 mod count;
+mod irq;
 mod link;
 mod nvm;
 mod plan;
@@ -50,9 +50,6 @@ const PAIRS: [Pair; 8] = [
     (&regs::QBRC_L::META, &regs::QBRC_H::META),
     (&regs::QBTC_L::META, &regs::QBTC_H::META),
 ];
-
-/// EICR of the X550: time synchronisation.
-const TIMESYNC: u32 = 1 << 24;
 
 /// The statistics slot of queue `n`, from RQSMR or TQSM.
 fn slot<R: Register>(regs: &RegFile, n: u32) -> u8 {
@@ -133,25 +130,9 @@ impl Chip for Ixgbe {
         special::write(self, device, slow, offset, value)
     }
 
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(EICR::META.offset, 0, EICR::LSC.mask());
-    }
-
     fn module_changed(&self, device: &Device, slow: &mut Slow) {
         board::module_changed(device, slow.cage.is_full());
         link::train(device, slow);
-    }
-
-    /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
-    fn received(&self, regs: &RegFile, queues: u128) {
-        let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
-        let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
-        regs.change(EICR::META.offset, 0, causes);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        // Bit 31 is reserved.
-        regs.get::<EICR>(0).raw() & regs.get::<EIMS>(0).raw() & !(1 << 31) != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {
@@ -176,12 +157,6 @@ impl Chip for Ixgbe {
 
     fn pace(&self, regs: &RegFile, mbps: u32) -> Rate {
         time::rate(self, regs, mbps)
-    }
-
-    fn stamped(&self, regs: &RegFile) {
-        if timesync::tell_sent(regs, time::registers(self)) {
-            regs.change(EICR::META.offset, 0, TIMESYNC);
-        }
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {

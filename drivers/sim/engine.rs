@@ -138,6 +138,11 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// When this step began, on the wire's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.now
+    }
+
     /// Receive and transmit queues with a cause of an interrupt since the last call.
     #[inline]
     pub(super) fn take_written(&mut self) -> (u128, u128) {
@@ -176,7 +181,7 @@ pub(super) struct Engine {
     pub(super) shared: Shared,
     /// In place of the wire while loopback leads the MAC's transmitter to its receiver.
     looped: Option<Loopback>,
-    rx: RxPath,
+    pub(super) rx: RxPath,
     tx: TxPath,
     iommu: Arc<SimIommu>,
     /// Generations of the registers and of the address map that the settings are from.
@@ -245,7 +250,7 @@ impl Engine {
 
     /// Forgets all queues, as a reset does.
     pub(super) fn reset(&mut self) {
-        self.rx = RxPath::default();
+        self.rx.reset(&mut self.shared);
         self.tx = TxPath::default();
         self.seen = (0, 0);
         self.shared.time.reset();
@@ -333,9 +338,9 @@ impl Engine {
             Some(inner) => inner,
             None => &mut **wire,
         };
-        rx.blocked = false;
+        rx.begin(shared);
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
-        rx.finish(shared);
+        rx.finish(shared, taken < BATCH);
         let missed = wire.take_missed();
         if missed > 0 {
             shared.tally.missed += missed;
@@ -372,7 +377,7 @@ impl Engine {
             self.looped = Some(Loopback::new());
         }
         let memory = std::mem::take(&mut self.shared.memory);
-        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &memory, old));
+        self.rx.set_up(&mut self.shared, |old| chip.rx_plan(&regs, &memory, old));
         self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
         self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());

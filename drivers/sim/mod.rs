@@ -42,6 +42,12 @@
 //! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
 //!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
 //!   stripped; MAC loopback.
+//! - Choice of a receive queue, 82599: EtherType, SYN and 5-tuple filters, and Flow Director with
+//!   its hashes, masks, commands, limits, counters and the reports in the write-back; pools are
+//!   not compared.
+//! - Receive-side coalescing, 82599: what may be coalesced and what ends it, contexts, limits,
+//!   headers, counts and descriptor chains; a large packet is written when it is complete, at the
+//!   latest when the wire has nothing more or its interrupt's interval is over.
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
 //!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
 //!   by writing the head, at once whatever the thresholds say.
@@ -56,9 +62,8 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
-//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
-//! traffic classes, stamps of packets received, target times and pins of the PTP clock, and
-//! wake-up. Of the 82599, PHYs on
+//! thresholds, header split, an 82576's filters by EtherType and 5-tuple, virtualisation, traffic
+//! classes, stamps of packets received, target times and pins of the PTP clock, and wake-up. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
 //! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
 //! wait in).
@@ -89,6 +94,7 @@ mod setup;
 mod sfp;
 mod spec;
 mod stats;
+mod steer;
 mod timesync;
 mod trace;
 mod tx;

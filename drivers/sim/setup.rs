@@ -4,6 +4,8 @@ use super::chip::Chip;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
+use super::rx::RscSetup;
+use super::steer::Steering;
 use super::tx::FlagMasks;
 
 /// A register of a queue's block.
@@ -74,6 +76,8 @@ pub(super) struct RxSetup {
     pub(super) strip_vlan: bool,
     /// Descriptor type that the model does not know, if that is so.
     pub(super) odd_type: bool,
+    /// TCP segments are coalesced.
+    pub(super) rsc: Option<RscSetup>,
 }
 
 /// A transmit queue's own settings.
@@ -176,6 +180,8 @@ pub(super) struct RxPlan {
     pub(super) longest: usize,
     /// Bytes that a tagged frame may have on top of that.
     pub(super) tag_room: usize,
+    /// The filters that choose a queue before RSS does, while any is in use.
+    pub(super) steering: Option<Box<Steering>>,
     pub(super) rss: Option<Rss>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,

@@ -50,6 +50,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan,
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != ONE_BUFFER,
+            rsc: None,
             common,
         }
     });
@@ -73,6 +74,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         vlans: rctl.has(RCTL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room,
+        steering: None,
         rss: rss(regs, old.rss),
         report_hash: rxcsum.has(RXCSUM::PCSD),
         strip_crc: rctl.has(RCTL::SECRC),

@@ -26,6 +26,7 @@ mod link;
 mod nvm;
 mod plan;
 mod special;
+mod steer;
 mod table;
 mod time;
 mod variant;
@@ -61,7 +62,8 @@ impl Chip for Ixgbe {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
             let more = self.variant.more();
-            let table = table::rest().chain(regs::table()).chain(time::TIME).chain(more);
+            let table = table::rest().chain(steer::DIRECTOR).chain(regs::table());
+            let table = table.chain(time::TIME).chain(more);
             let aliases = [regs::ALIASES, table::ALIASES].concat();
             Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
                 .noting(&table::notes(self.variant))

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::{Ixgbe, board, irq, link};
+use super::{Ixgbe, board, irq, link, steer};
 use crate::drivers::ixgbe::regs::{
-    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, ESDP, FDIRCTRL, FRTIMER, FWSM,
-    I2CCTL, LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT,
-    SECTXCTRL, SECTXSTAT, SW_FW_SYNC, SWSM,
+    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, ESDP, FRTIMER, FWSM, I2CCTL,
+    LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL,
+    SECTXSTAT, SW_FW_SYNC, SWSM,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -82,7 +82,8 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
     } else {
-        irq::read(d, offset).or_else(|| d.read_time(offset))
+        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        rest.or_else(|| d.read_time(offset))
     }
 }
 
@@ -123,9 +124,8 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         d.regs.poke(offset, value);
         d.regs.set(0, d.regs.get::<MSRWD>(0).with(MSRWD::RDDATA, 0xffff));
         d.after(slow, QUICK, offset, MSCA::MDICMD.mask(), 0, Effect::None);
-    } else if is(FDIRCTRL::META.offset) {
-        d.regs.poke(offset, value);
-        d.after(slow, QUICK, offset, 0, FDIRCTRL::INIT_DONE.mask(), Effect::None);
+    } else if steer::write(d, slow, offset, value) {
+        return true;
     } else {
         return irq::write(d, offset, value) || d.write_time(offset, value);
     }

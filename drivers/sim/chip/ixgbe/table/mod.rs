@@ -76,7 +76,6 @@ const STORAGE: &[&str] = &[
     "DCA_TXCTRL",
     "WUC",
     "WUFC",
-    "PSRTYPE",
     "RQTC",
     "FCRXCTRL",
     "PFQDE",

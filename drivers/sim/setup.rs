@@ -6,6 +6,7 @@ use super::regs::RegFile;
 use super::rss::Toeplitz;
 use super::rx::RscSetup;
 use super::steer::Steering;
+use super::timesync::{InPacket, Stamps};
 use super::tx::FlagMasks;
 
 /// A register of a queue's block.
@@ -74,6 +75,8 @@ pub(super) struct RxSetup {
     pub(super) buffer: u32,
     pub(super) drop: bool,
     pub(super) strip_vlan: bool,
+    /// Where in the buffer time stamps are put.
+    pub(super) stamp: Option<InPacket>,
     /// Descriptor type that the model does not know, if that is so.
     pub(super) odd_type: bool,
     /// TCP segments are coalesced.
@@ -183,6 +186,8 @@ pub(super) struct RxPlan {
     /// The filters that choose a queue before RSS does, while any is in use.
     pub(super) steering: Option<Box<Steering>>,
     pub(super) rss: Option<Rss>,
+    /// Which packets get time stamps, if any do.
+    pub(super) stamps: Option<Stamps>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,
     pub(super) strip_crc: bool,

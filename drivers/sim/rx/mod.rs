@@ -181,14 +181,23 @@ impl RxPath {
                 Err(Full) => return false,
             }
         }
-        let plain = tag.is_none() && self.plan.strip_crc && !shared.chaos.any();
+        let mut stamped = None;
+        if let Some(stamps) = &self.plan.stamps {
+            stamped = shared.stamp_for(stamps, q.setup.stamp, frame, tag.is_some(), &parsed);
+            w1 |= stamped.map_or(0, |s| s.status);
+        }
+        let inside = stamped.and_then(|s| s.inside);
+        let plain = tag.is_none() && self.plan.strip_crc && inside.is_none() && !shared.chaos.any();
         let done = if plain && q.takes(len) {
             q.store_one(shared, frame, w0, w1)
         } else {
             let strip = tag.filter(|_| q.setup.strip_vlan);
             w1 |= tag.map_or(0, |tag| vp(tag, strip.is_some()));
-            if strip.is_some() || !self.plan.strip_crc {
+            if strip.is_some() || !self.plan.strip_crc || inside.is_some() {
                 rebuild(&mut self.scratch, frame, strip.is_some(), !self.plan.strip_crc);
+                if let Some(at) = inside {
+                    shared.stamp_inside(at, &mut self.scratch);
+                }
                 q.deliver(shared, &self.scratch, w0, w1, &[])
             } else {
                 q.deliver(shared, frame, w0, w1, &[])
@@ -203,6 +212,9 @@ impl RxPath {
             }
             Ok(false) => shared.tally.rx.drop(slot),
             Err(Full) => return false,
+        }
+        if let Some(stamped) = stamped {
+            shared.stamp_received(stamped);
         }
         finish_frame(shared, frame, self.plan.errors, w1);
         true

@@ -11,6 +11,7 @@ mod registers_82576;
 mod rig;
 mod rsc;
 mod segmentation;
+mod stamps;
 mod steer;
 mod timesync;
 mod traffic_82576;

@@ -12,9 +12,11 @@ use super::engine::Shared;
 use super::regs::RegFile;
 
 mod counter;
+mod receive;
 
 use counter::Counter;
 pub(super) use counter::{Rate, Scale, Word};
+pub(super) use receive::{InPacket, Stamps};
 
 /// TSYNCTXCTL and TSYNCRXCTL: there is a stamp; stamps are taken.
 pub(super) const VALID: u32 = 1 << 0;
@@ -47,6 +49,8 @@ pub(super) struct TimeRegs {
     pub(super) causes: Option<(u32, u32)>,
     pub(super) sent: StampRegs,
     pub(super) received: StampRegs,
+    /// RXSATRL and RXSATRH.
+    pub(super) source: (u32, u32),
 }
 
 impl TimeRegs {

@@ -1,7 +1,7 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::{Igb, Variant};
+use super::{Igb, Variant, time};
 use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
     CTRL, DTXTCPFLGH, DTXTCPFLGL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK,
@@ -14,6 +14,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
     station, tx_queues,
 };
+use crate::drivers::sim::timesync::InPacket;
 use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
 
@@ -39,6 +40,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         (1518, 4)
     };
     let strip_vlan = regs.get::<CTRL>(0).has(CTRL::VME);
+    let front = (chip.variant == Variant::I350).then_some(InPacket::Front);
     let queues = rx_queues(chip, regs, memory, |common, block| {
         let srrctl = SRRCTL(regs.peek(block + SRRCTL_AT));
         let buffer = match srrctl.get(SRRCTL::BSIZEPACKET) {
@@ -49,6 +51,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
             buffer,
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan,
+            stamp: front.filter(|_| srrctl.has(SRRCTL::TIMESTAMP)),
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != ONE_BUFFER,
             rsc: None,
             common,
@@ -76,6 +79,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         tag_room,
         steering: None,
         rss: rss(regs, old.rss),
+        stamps: time::stamps(regs),
         report_hash: rxcsum.has(RXCSUM::PCSD),
         strip_crc: rctl.has(RCTL::SECRC),
         slots: (0..chip.queues()).map(|q| chip.rx_slot(regs, q)).collect(),

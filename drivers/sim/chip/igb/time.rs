@@ -1,8 +1,9 @@
 //! The registers of the time synchronisation (82576 datasheet 8.16, I350 datasheet 8.15).
 
 use super::{Igb, Variant};
+use crate::drivers::igb::regs::{ETQF, FTQF, IMIR, SPQF};
 use crate::drivers::sim::regs::RegFile;
-use crate::drivers::sim::timesync::{Rate, Scale, StampRegs, TimeRegs};
+use crate::drivers::sim::timesync::{Rate, Scale, StampRegs, Stamps, TimeRegs};
 use crate::mmio::Register;
 
 crate::registers! {
@@ -87,6 +88,7 @@ const PLAIN: TimeRegs = TimeRegs {
         low: RXSTMPL::META.offset,
         high: RXSTMPH::META.offset,
     },
+    source: (RXSATRL::META.offset, RXSATRH::META.offset),
 };
 
 /// Nanoseconds.
@@ -101,6 +103,28 @@ const NANOSECONDS: TimeRegs = TimeRegs {
 /// Where the registers are.
 pub(super) fn registers(chip: &Igb) -> &'static TimeRegs {
     if chip.variant == Variant::I350 { &NANOSECONDS } else { &PLAIN }
+}
+
+/// FTQF: UDP; no match of the protocol, no match of the source port.
+const UDP: u32 = 17;
+const NO_PROTOCOL: u32 = 1;
+const NO_SOURCE: u32 = 8;
+
+/// Which packets get receive stamps. Registers have ports in network order.
+pub(super) fn stamps(regs: &RegFile) -> Option<Stamps> {
+    let types = regs.all::<ETQF>().map(ETQF).filter(|f| f.has(ETQF::FILTER_EN));
+    let types = types.filter(|f| f.has(ETQF::TIMESTAMP)).map(|f| f.get(ETQF::ETYPE) as u16);
+    let port = |n: u32| (n as u16).swap_bytes();
+    let ports = (0..FTQF::META.count).filter_map(|n| {
+        let (filter, to) = (regs.get::<FTQF>(n), regs.get::<IMIR>(n));
+        let mask = filter.get(FTQF::MASK);
+        let udp = mask & NO_PROTOCOL != 0 || filter.get(FTQF::PROTOCOL) == UDP;
+        let from = (mask & NO_SOURCE == 0).then(|| port(regs.get::<SPQF>(n).get(SPQF::SRC_PORT)));
+        let on = filter.has(FTQF::TIMESTAMP) && udp && !to.has(IMIR::PORT_BP);
+        on.then(|| (from, port(to.get(IMIR::PORT))))
+    });
+    let control = regs.get::<TSYNCRXCTL>(0).raw();
+    Stamps::new(control, regs.get::<TSYNCRXCFG>(0).raw(), types, ports)
 }
 
 /// Of the clock of the 82576, at any speed, in picoseconds.

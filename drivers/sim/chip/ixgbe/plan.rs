@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Chip;
-use super::{Ixgbe, steer};
+use super::{Ixgbe, steer, time};
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, EITR, EITR_24, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL,
     MFLCN, MRQC, MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL,
@@ -48,6 +48,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
             buffer: srrctl.get(SRRCTL::BSIZEPACKET) * 1024,
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan: RXDCTL(common.control).has(RXDCTL::VME),
+            stamp: time::in_packet(chip, regs),
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != 1,
             rsc: rsc(regs, &common, block, srrctl),
             common,
@@ -72,6 +73,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         tag_room: 4,
         steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
         rss: rss(regs, old.rss),
+        stamps: time::stamps(regs),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
         slots: (0..chip.queues()).map(|q| chip.rx_slot(regs, q)).collect(),

@@ -2,8 +2,9 @@
 //! Intel's public drivers).
 
 use super::{Ixgbe, Variant};
+use crate::drivers::ixgbe::regs::ETQF;
 use crate::drivers::sim::regs::RegFile;
-use crate::drivers::sim::timesync::{Rate, Scale, StampRegs, TimeRegs};
+use crate::drivers::sim::timesync::{InPacket, Rate, Scale, StampRegs, Stamps, TimeRegs};
 use crate::mmio::Register;
 
 crate::registers! {
@@ -91,6 +92,7 @@ const PLAIN: TimeRegs = TimeRegs {
     causes: None,
     sent: SENT,
     received: RECEIVED,
+    source: (RXSATRL::META.offset, RXSATRH::META.offset),
 };
 
 /// Seconds and nanoseconds.
@@ -112,6 +114,21 @@ pub(super) fn inert(variant: Variant) -> impl Iterator<Item = &'static str> {
 /// Where the registers are.
 pub(super) fn registers(chip: &Ixgbe) -> &'static TimeRegs {
     if chip.variant == Variant::X550 { &SECONDS } else { &PLAIN }
+}
+
+/// Which packets get receive stamps (7.9.5).
+pub(super) fn stamps(regs: &RegFile) -> Option<Stamps> {
+    let messages = regs.get::<RXMTRL>(0);
+    let types = regs.all::<ETQF>().map(ETQF).filter(|f| f.has(ETQF::FILTER_EN));
+    let types = types.filter(|f| f.has(ETQF::TIMESTAMP)).map(|f| f.get(ETQF::ETYPE) as u16);
+    let ports = std::iter::once((None, messages.get(RXMTRL::UDPT) as u16));
+    Stamps::new(regs.get::<TSYNCRXCTL>(0).raw(), messages.raw(), types, ports)
+}
+
+/// Whether they are put into the buffer.
+pub(super) fn in_packet(chip: &Ixgbe, regs: &RegFile) -> Option<InPacket> {
+    let on = chip.variant == Variant::X550 && regs.get::<TSYNCRXCTL>(0).has(TSYNCRXCTL::TSIP);
+    on.then_some(InPacket::Behind)
 }
 
 /// Of the MAC's clock at 10 Gbit/s, in picoseconds. It is ten times that at 1 Gbit/s.

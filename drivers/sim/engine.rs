@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::chip::Chip;
 use super::drive::Clock;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
+use super::flow::Hold;
 use super::iommu::SimIommu;
 use super::lawyer::{Lawyer, Rule};
 use super::memory::Memory;
@@ -116,6 +117,10 @@ pub(super) struct Shared {
     pub(super) lawyer: Option<Lawyer>,
     /// Receive queues, one bit each, that have written packets back in this step.
     pub(super) written: u128,
+    /// What the link carries, in Mbit/s.
+    pub(super) mbps: u32,
+    /// Pause frames hold the transmitter.
+    pub(super) hold: Hold,
     /// SYSTIM.
     pub(super) time: TimeSync,
     /// A packet that was sent got its stamp in this step.
@@ -222,6 +227,8 @@ impl Engine {
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
             lawyer: config.lawyer.then(|| Lawyer::new(map)),
             written: 0,
+            mbps: 0,
+            hold: Hold::default(),
             time: TimeSync::new(clock),
             stamped: false,
             reported: 0,
@@ -254,6 +261,7 @@ impl Engine {
         self.tx = TxPath::default();
         self.seen = (0, 0);
         self.shared.time.reset();
+        self.shared.hold = Hold::default();
         self.wire.announce_pause(false);
     }
 
@@ -275,7 +283,11 @@ impl Engine {
     /// Whether the link has come or gone since the last call.
     pub(super) fn link_changed(&mut self) -> bool {
         let up = self.link_up();
-        std::mem::replace(&mut self.was_up, up) != up
+        let was_up = std::mem::replace(&mut self.was_up, up);
+        if was_up && !up {
+            self.shared.chip.count_lost_link(&self.shared.regs);
+        }
+        was_up != up
     }
 
     /// Whether the link is down for a reason on this side of the wire.
@@ -322,7 +334,11 @@ impl Engine {
                 Some(inner) => inner,
                 None => &mut *self.wire,
             };
-            moved |= self.tx.step(&mut self.shared, wire, now, master);
+            if self.shared.hold.holds(now) {
+                self.tx.left_over = true;
+            } else {
+                moved |= self.tx.step(&mut self.shared, wire, now, master);
+            }
         }
         if self.rx.is_on() && way != Way::Tx && master {
             moved |= self.receive(now);
@@ -381,12 +397,16 @@ impl Engine {
         self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
         self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());
+        if !self.tx.obeys_pause() {
+            self.shared.hold = Hold::default();
+        }
         self.pace();
     }
 
     /// SYSTIM goes as the registers say.
     pub(super) fn pace(&mut self) {
-        let rate = self.shared.chip.pace(&self.shared.regs, self.speed_mbps());
+        self.shared.mbps = self.speed_mbps();
+        let rate = self.shared.chip.pace(&self.shared.regs, self.shared.mbps);
         self.shared.time.pace(rate);
     }
 }

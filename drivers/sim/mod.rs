@@ -53,6 +53,8 @@
 //!   by writing the head, at once whatever the thresholds say.
 //! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
 //!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
+//! - Flow control: what a wire tells of its far end's FIFO, and pause frames really received, which
+//!   hold the transmitter for their time and are passed on or not.
 //! - PTP: the clock by the device's, at the pace that TIMINCA gives it; stamps of packets sent and
 //!   received, in registers and, of X550 and I350, in the buffer.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
@@ -78,6 +80,7 @@ mod drive;
 mod eeprom;
 mod engine;
 mod fault;
+mod flow;
 mod iommu;
 mod irq;
 mod later;

@@ -1,6 +1,7 @@
 //! What the registers add up to: decoded once when they change, not for every packet.
 
 use super::chip::Chip;
+use super::flow::FlowPlan;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
@@ -136,8 +137,13 @@ impl Rss {
 
 /// The address of a receive address pair, if it is valid (bit 31 of the high register).
 pub(super) fn station(low: u32, high: u32) -> Option<[u8; 6]> {
+    (high >> 31 != 0).then_some(address(low, high))
+}
+
+/// The address in a pair of registers.
+pub(super) fn address(low: u32, high: u32) -> [u8; 6] {
     let ([a, b, c, d], [e, f, ..]) = (low.to_le_bytes(), high.to_le_bytes());
-    (high >> 31 != 0).then_some([a, b, c, d, e, f])
+    [a, b, c, d, e, f]
 }
 
 /// The low and high register of a valid receive address pair.
@@ -177,6 +183,7 @@ pub(super) struct RxPlan {
     pub(super) accept: FilterBits,
     pub(super) macs: Vec<[u8; 6]>,
     pub(super) multicast: Option<MulticastTable>,
+    pub(super) flow: FlowPlan,
     /// The VLAN filter table, when it is on.
     pub(super) vlans: Option<Vec<u32>>,
     /// Longest frame without CRC.

@@ -115,6 +115,10 @@ impl TxPath {
         self.plan.on
     }
 
+    pub(super) fn obeys_pause(&self) -> bool {
+        self.plan.obey_pause
+    }
+
     pub(super) fn send_pause(&self) -> bool {
         self.plan.send_pause
     }

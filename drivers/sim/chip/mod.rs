@@ -194,6 +194,9 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
     /// Adds what a step has counted to the statistics registers.
     fn count(&self, regs: &RegFile, tally: &Tally);
 
+    /// Counts the link's loss, where the chip does.
+    fn count_lost_link(&self, _regs: &RegFile) {}
+
     /// The chip's own rules for a write that is about to happen.
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32);
 

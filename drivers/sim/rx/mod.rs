@@ -2,8 +2,10 @@
 
 use super::engine::Shared;
 use super::fault::Inject;
+use super::flow::is_control;
 use super::packet::{self, Check, Parsed, ptype};
 use super::setup::{ErrorBits, RxPlan};
+use super::stats::{Count, Tally};
 use super::steer::Director;
 use crate::drivers::intel::RxDesc;
 
@@ -136,6 +138,9 @@ impl RxPath {
         {
             return self.bad_length(shared, frame);
         }
+        if is_control(frame) && shared.hear(&self.plan.flow, self.plan.macs.first(), frame) {
+            return true;
+        }
         let Some(passed) = self.filter(frame, tag) else {
             shared.tally.filtered.add(frame);
             shared.tally.touch();
@@ -211,7 +216,10 @@ impl RxPath {
                 shared.tally.rx.queue(slot, len + crc);
             }
             Ok(false) => shared.tally.rx.drop(slot),
-            Err(Full) => return false,
+            Err(Full) => {
+                shared.hold.offered(shared.truth.arrived);
+                return false;
+            }
         }
         if let Some(stamped) = stamped {
             shared.stamp_received(stamped);
@@ -237,12 +245,23 @@ impl RxPath {
                 shared.tally.delivered_bad += 1;
                 return Hurt::Marked;
             }
-            shared.tally.damaged.add(frame);
+            self.damaged(&mut shared.tally, frame).add(frame);
             shared.tally.touch();
             shared.truth.arrived += 1;
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Rxe) { Hurt::Marked } else { Hurt::None }
+    }
+
+    /// Where a frame with a wrong CRC counts: those of a wrong length apart.
+    fn damaged<'a>(&self, tally: &'a mut Tally, frame: &[u8]) -> &'a mut Count {
+        let tagged = packet::vlan_tag(frame).is_some();
+        let longest = self.plan.longest + if tagged { self.plan.tag_room } else { 0 };
+        match frame.len() {
+            ..SHORTEST => &mut tally.fragments,
+            len if len > longest => &mut tally.jabbers,
+            _ => &mut tally.damaged,
+        }
     }
 
     #[cold]

@@ -2,6 +2,7 @@
 //! and what it must never do.
 
 mod board;
+mod flow;
 mod guest;
 mod interrupts;
 mod masks;

@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, HLREG0, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL, TQSM,
+    self, DMATXCTL, HLREG0, MLFC, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL,
+    TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -163,6 +164,10 @@ impl Chip for Ixgbe {
 
     fn count(&self, regs: &RegFile, tally: &Tally) {
         count::count(regs, tally);
+    }
+
+    fn count_lost_link(&self, regs: &RegFile) {
+        regs.count::<MLFC>(0, 1);
     }
 
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::super::Chip;
-use super::{Ixgbe, steer, time};
+use super::{Ixgbe, steer, table, time};
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, EITR, EITR_24, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL,
     MFLCN, MRQC, MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL,
     RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
 };
+use crate::drivers::sim::flow::FlowPlan;
 use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::rx::RscSetup;
@@ -68,6 +69,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         multicast: mcst
             .has(MCSTCTRL::MFE)
             .then(|| MulticastTable::new(regs.all::<MTA>().collect(), mcst.get(MCSTCTRL::MO))),
+        flow: flow(regs),
         vlans: regs.get::<VLNCTRL>(0).has(VLNCTRL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room: 4,
@@ -127,6 +129,19 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
     };
     let on = mrqc.get(MRQC::MRQE) == 1;
     on.then(|| Rss::new(fields, regs.all::<RSSRK>(), regs.all::<RETA>(), old))
+}
+
+/// What becomes of MAC control frames (8.2.3.22.34).
+fn flow(regs: &RegFile) -> FlowPlan {
+    let mflcn = regs.get::<MFLCN>(0);
+    let (obey, obey_classes) = (mflcn.has(MFLCN::RFCE), mflcn.has(MFLCN::RPFCM));
+    FlowPlan {
+        address: Some(table::pause_address(regs)),
+        obey,
+        obey_classes,
+        drop: mflcn.has(MFLCN::DPF) && (obey || obey_classes),
+        pass_others: mflcn.has(MFLCN::PMCF),
+    }
 }
 
 /// The transmit side.

@@ -14,7 +14,7 @@ use super::chip::{Chip, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
-use super::engine::{Chaos, Engine, Way};
+use super::engine::{Engine, Way};
 use super::iommu::SimIommu;
 use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
@@ -71,7 +71,7 @@ pub(super) struct Device {
     pub(super) deaf: bool,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     slow: Mutex<Slow>,
     engine: Mutex<Engine>,
     /// Counts changes of registers that the engine goes by.
@@ -104,18 +104,11 @@ impl Device {
         let iommu = SimIommu::new(config.seed);
         let trace =
             (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace, regs.map))));
-        let chaos = Chaos::new(config.faults.clone(), config.seed);
+        let clock = Arc::new(Clock::new(config.drive));
         // Without it, frames are looked for now and then.
         let wire_fd = wire.fd().and_then(|fd| fd.try_clone_to_owned().ok());
-        let engine = Engine::new(
-            chip,
-            wire,
-            regs.clone(),
-            iommu.clone(),
-            chaos,
-            trace.clone(),
-            config.lawyer,
-        );
+        let (r, i) = (regs.clone(), iommu.clone());
+        let engine = Engine::new(config, wire, r, i, trace.clone(), clock.clone());
         let device = Arc::new(Self {
             name: config.name.clone(),
             drive: config.drive,
@@ -124,7 +117,7 @@ impl Device {
             deaf: chip.deaf_queues(),
             regs,
             iommu,
-            clock: Clock::new(config.drive),
+            clock,
             slow: Mutex::new(Slow {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
@@ -372,6 +365,9 @@ impl Device {
         }
         if std::mem::take(&mut engine.shared.overrun) {
             self.raise(Cause::Missed);
+        }
+        if std::mem::take(&mut engine.shared.stamped) {
+            self.raise(Cause::Stamp);
         }
         if engine.link_changed() {
             self.raise(Cause::Link);

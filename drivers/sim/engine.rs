@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::chip::Chip;
+use super::drive::Clock;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
+use super::flow::Hold;
 use super::iommu::SimIommu;
 use super::lawyer::{Lawyer, Rule};
 use super::memory::Memory;
 use super::regs::RegFile;
 use super::rx::RxPath;
 use super::setup::Mac;
+use super::spec::SimConfig;
 use super::stats::{Tally, Truth};
+use super::timesync::TimeSync;
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
 use super::wire::{Loopback, Wire};
@@ -113,6 +117,14 @@ pub(super) struct Shared {
     pub(super) lawyer: Option<Lawyer>,
     /// Receive queues, one bit each, that have written packets back in this step.
     pub(super) written: u128,
+    /// What the link carries, in Mbit/s.
+    pub(super) mbps: u32,
+    /// Pause frames hold the transmitter.
+    pub(super) hold: Hold,
+    /// SYSTIM.
+    pub(super) time: TimeSync,
+    /// A packet that was sent got its stamp in this step.
+    pub(super) stamped: bool,
     /// Transmit queues that have reported packets done.
     pub(super) reported: u128,
     /// Those of them for which that is an interrupt cause.
@@ -195,27 +207,30 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        chip: &'static dyn Chip,
+        config: &SimConfig,
         wire: Box<dyn Wire>,
         regs: Arc<RegFile>,
         iommu: Arc<SimIommu>,
-        chaos: Chaos,
         trace: Option<Arc<Mutex<Trace>>>,
-        lawyer: bool,
+        clock: Arc<Clock>,
     ) -> Self {
         let map = regs.map;
         let shared = Shared {
-            chip,
+            chip: config.chip.chip(),
             regs,
             memory: Memory::default(),
             tally: Tally::default(),
             truth: Truth::default(),
             log: FaultLog::default(),
-            chaos,
+            chaos: Chaos::new(config.faults.clone(), config.seed),
             traced: trace.is_some(),
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
-            lawyer: lawyer.then(|| Lawyer::new(map)),
+            lawyer: config.lawyer.then(|| Lawyer::new(map)),
             written: 0,
+            mbps: 0,
+            hold: Hold::default(),
+            time: TimeSync::new(clock),
+            stamped: false,
             reported: 0,
             told: 0,
             overrun: false,
@@ -245,6 +260,8 @@ impl Engine {
         self.rx.reset(&mut self.shared);
         self.tx = TxPath::default();
         self.seen = (0, 0);
+        self.shared.time.reset();
+        self.shared.hold = Hold::default();
         self.wire.announce_pause(false);
     }
 
@@ -266,7 +283,11 @@ impl Engine {
     /// Whether the link has come or gone since the last call.
     pub(super) fn link_changed(&mut self) -> bool {
         let up = self.link_up();
-        std::mem::replace(&mut self.was_up, up) != up
+        let was_up = std::mem::replace(&mut self.was_up, up);
+        if was_up && !up {
+            self.shared.chip.count_lost_link(&self.shared.regs);
+        }
+        was_up != up
     }
 
     /// Whether the link is down for a reason on this side of the wire.
@@ -313,7 +334,11 @@ impl Engine {
                 Some(inner) => inner,
                 None => &mut *self.wire,
             };
-            moved |= self.tx.step(&mut self.shared, wire, now, master);
+            if self.shared.hold.holds(now) {
+                self.tx.left_over = true;
+            } else {
+                moved |= self.tx.step(&mut self.shared, wire, now, master);
+            }
         }
         if self.rx.is_on() && way != Way::Tx && master {
             moved |= self.receive(now);
@@ -372,5 +397,16 @@ impl Engine {
         self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
         self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());
+        if !self.tx.obeys_pause() {
+            self.shared.hold = Hold::default();
+        }
+        self.pace();
+    }
+
+    /// SYSTIM goes as the registers say.
+    pub(super) fn pace(&mut self) {
+        self.shared.mbps = self.speed_mbps();
+        let rate = self.shared.chip.pace(&self.shared.regs, self.shared.mbps);
+        self.shared.time.pace(rate);
     }
 }

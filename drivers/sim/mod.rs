@@ -53,6 +53,10 @@
 //!   by writing the head, at once whatever the thresholds say.
 //! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
 //!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
+//! - Flow control: what a wire tells of its far end's FIFO, and pause frames really received, which
+//!   hold the transmitter for their time and are passed on or not.
+//! - PTP: the clock by the device's, at the pace that TIMINCA gives it; stamps of packets sent and
+//!   received, in registers and, of X550 and I350, in the buffer.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
@@ -61,10 +65,10 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
-//! thresholds, header split, virtualisation, traffic classes, time stamps and wake-up. Of the
-//! 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's
-//! vendor pages, collisions and half duplex, and the size of its packet buffer (a cable's `fifo`
-//! is what frames wait in).
+//! thresholds, header split, virtualisation, traffic classes, target times and pins of the PTP
+//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and
+//! SerDes variants, the PHY's vendor pages, collisions and half duplex, and the size of its packet
+//! buffer (a cable's `fifo` is what frames wait in).
 
 #![forbid(unsafe_code)]
 
@@ -76,6 +80,7 @@ mod drive;
 mod eeprom;
 mod engine;
 mod fault;
+mod flow;
 mod iommu;
 mod irq;
 mod later;
@@ -93,6 +98,7 @@ mod sfp;
 mod spec;
 mod stats;
 mod steer;
+mod timesync;
 mod trace;
 mod tx;
 pub mod wire;

@@ -2,8 +2,10 @@
 
 use super::engine::Shared;
 use super::fault::Inject;
+use super::flow::is_control;
 use super::packet::{self, Check, Parsed, ptype};
 use super::setup::{ErrorBits, RxPlan};
+use super::stats::{Count, Tally};
 use super::steer::Director;
 use crate::drivers::intel::RxDesc;
 
@@ -136,6 +138,9 @@ impl RxPath {
         {
             return self.bad_length(shared, frame);
         }
+        if is_control(frame) && shared.hear(&self.plan.flow, self.plan.macs.first(), frame) {
+            return true;
+        }
         let Some(passed) = self.filter(frame, tag) else {
             shared.tally.filtered.add(frame);
             shared.tally.touch();
@@ -181,14 +186,23 @@ impl RxPath {
                 Err(Full) => return false,
             }
         }
-        let plain = tag.is_none() && self.plan.strip_crc && !shared.chaos.any();
+        let mut stamped = None;
+        if let Some(stamps) = &self.plan.stamps {
+            stamped = shared.stamp_for(stamps, q.setup.stamp, frame, tag.is_some(), &parsed);
+            w1 |= stamped.map_or(0, |s| s.status);
+        }
+        let inside = stamped.and_then(|s| s.inside);
+        let plain = tag.is_none() && self.plan.strip_crc && inside.is_none() && !shared.chaos.any();
         let done = if plain && q.takes(len) {
             q.store_one(shared, frame, w0, w1)
         } else {
             let strip = tag.filter(|_| q.setup.strip_vlan);
             w1 |= tag.map_or(0, |tag| vp(tag, strip.is_some()));
-            if strip.is_some() || !self.plan.strip_crc {
+            if strip.is_some() || !self.plan.strip_crc || inside.is_some() {
                 rebuild(&mut self.scratch, frame, strip.is_some(), !self.plan.strip_crc);
+                if let Some(at) = inside {
+                    shared.stamp_inside(at, &mut self.scratch);
+                }
                 q.deliver(shared, &self.scratch, w0, w1, &[])
             } else {
                 q.deliver(shared, frame, w0, w1, &[])
@@ -202,7 +216,13 @@ impl RxPath {
                 shared.tally.rx.queue(slot, len + crc);
             }
             Ok(false) => shared.tally.rx.drop(slot),
-            Err(Full) => return false,
+            Err(Full) => {
+                shared.hold.offered(shared.truth.arrived);
+                return false;
+            }
+        }
+        if let Some(stamped) = stamped {
+            shared.stamp_received(stamped);
         }
         finish_frame(shared, frame, self.plan.errors, w1);
         true
@@ -225,12 +245,23 @@ impl RxPath {
                 shared.tally.delivered_bad += 1;
                 return Hurt::Marked;
             }
-            shared.tally.damaged.add(frame);
+            self.damaged(&mut shared.tally, frame).add(frame);
             shared.tally.touch();
             shared.truth.arrived += 1;
             return Hurt::Gone;
         }
         if shared.chaos.strikes(Inject::Rxe) { Hurt::Marked } else { Hurt::None }
+    }
+
+    /// Where a frame with a wrong CRC counts: those of a wrong length apart.
+    fn damaged<'a>(&self, tally: &'a mut Tally, frame: &[u8]) -> &'a mut Count {
+        let tagged = packet::vlan_tag(frame).is_some();
+        let longest = self.plan.longest + if tagged { self.plan.tag_room } else { 0 };
+        match frame.len() {
+            ..SHORTEST => &mut tally.fragments,
+            len if len > longest => &mut tally.jabbers,
+            _ => &mut tally.damaged,
+        }
     }
 
     #[cold]

@@ -2,6 +2,7 @@
 //! and what it must never do.
 
 mod board;
+mod flow;
 mod guest;
 mod interrupts;
 mod masks;
@@ -11,7 +12,9 @@ mod registers_82576;
 mod rig;
 mod rsc;
 mod segmentation;
+mod stamps;
 mod steer;
+mod timesync;
 mod traffic_82576;
 mod transmit;
 mod vectors;

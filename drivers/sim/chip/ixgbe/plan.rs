@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::super::{Chip, allotted};
-use super::{Ixgbe, steer};
+use super::{Ixgbe, steer, table, time};
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL, MFLCN, MRQC,
     MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL, RXDCTL, SECRXSTAT,
     SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
 };
+use crate::drivers::sim::flow::FlowPlan;
 use crate::drivers::sim::irq::Signals;
 use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
@@ -49,6 +50,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
             buffer: srrctl.get(SRRCTL::BSIZEPACKET) * 1024,
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan: RXDCTL(common.control).has(RXDCTL::VME),
+            stamp: time::in_packet(chip, regs),
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != 1,
             rsc: rsc(chip, regs, &common, block, srrctl),
             common,
@@ -69,11 +71,13 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         multicast: mcst
             .has(MCSTCTRL::MFE)
             .then(|| MulticastTable::new(regs.all::<MTA>().collect(), mcst.get(MCSTCTRL::MO))),
+        flow: flow(regs),
         vlans: regs.get::<VLNCTRL>(0).has(VLNCTRL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room: 4,
         steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
         rss: rss(regs, old.rss),
+        stamps: time::stamps(regs),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
         slots: (0..chip.queues()).map(|q| chip.rx_slot(regs, q)).collect(),
@@ -127,6 +131,19 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
     };
     let on = mrqc.get(MRQC::MRQE) == 1;
     on.then(|| Rss::new(fields, regs.all::<RSSRK>(), regs.all::<RETA>(), old))
+}
+
+/// What becomes of MAC control frames (8.2.3.22.34).
+fn flow(regs: &RegFile) -> FlowPlan {
+    let mflcn = regs.get::<MFLCN>(0);
+    let (obey, obey_classes) = (mflcn.has(MFLCN::RFCE), mflcn.has(MFLCN::RPFCM));
+    FlowPlan {
+        address: Some(table::pause_address(regs)),
+        obey,
+        obey_classes,
+        drop: mflcn.has(MFLCN::DPF) && (obey || obey_classes),
+        pass_others: mflcn.has(MFLCN::PMCF),
+    }
 }
 
 /// The transmit side.

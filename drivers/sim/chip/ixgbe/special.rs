@@ -7,7 +7,7 @@ use super::{Ixgbe, board, irq, link, steer};
 use crate::drivers::ixgbe::regs::{
     ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, ESDP, FRTIMER, FWSM, I2CCTL,
     LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL,
-    SECTXSTAT, SW_FW_SYNC, SWSM,
+    SECTXSTAT, SW_FW_SYNC, SWSM, TFCS,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -77,12 +77,15 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
         Some(d.read_swsm(offset))
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())
+    } else if is(TFCS::META.offset) {
+        Some(TFCS(0).with(TFCS::TC_XON, (!d.is_paused()).into()).raw())
     } else if is(FRTIMER::META.offset) {
         Some(d.clock.now().as_micros() as u32)
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
     } else {
-        irq::read(d, offset).or_else(|| steer::read(d, offset))
+        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        rest.or_else(|| d.read_time(offset))
     }
 }
 
@@ -126,7 +129,7 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
     } else if steer::write(d, slow, offset, value) {
         return true;
     } else {
-        return irq::write(d, offset, value);
+        return irq::write(d, offset, value) || d.write_time(offset, value);
     }
     true
 }

@@ -1,8 +1,10 @@
 //! What the model knows of the chip's registers beyond the driver's table: the rest of the
 //! datasheet's chapter 8.2.3, which bits can be written, and what is only storage here.
 
+use super::time;
 use super::variant::Variant;
-use crate::drivers::sim::regs::Notes;
+use crate::drivers::sim::regs::{Notes, RegFile};
+use crate::drivers::sim::setup::address;
 use crate::mmio::RegMeta;
 
 mod data;
@@ -12,6 +14,11 @@ mod secure;
 /// Registers that the driver has no use for. What the driver's table has, too, is that one's.
 pub(super) fn rest() -> impl Iterator<Item = &'static RegMeta> {
     [host::HOST, data::DATA, secure::SECURE].into_iter().flatten()
+}
+
+/// Where pause frames are sent to.
+pub(super) fn pause_address(regs: &RegFile) -> [u8; 6] {
+    address(regs.get::<data::FCAMACL>(0).0, regs.get::<data::FCAMACH>(0).0)
 }
 
 /// Second addresses that are not in the driver's table.
@@ -108,5 +115,6 @@ pub(super) fn notes(variant: Variant) -> Notes {
     }
     let inert = rest().map(|m| m.name).filter(|name| !WORKING.contains(name));
     notes.storage.extend(inert);
+    notes.storage.extend(time::inert(variant));
     notes
 }

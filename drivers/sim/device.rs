@@ -14,9 +14,9 @@ use super::chip::{Chip, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::{Eeprom, Spi};
-use super::engine::{Chaos, Engine, Way};
+use super::engine::{Engine, Way};
 use super::iommu::SimIommu;
-use super::irq::{InterruptMode, Pin};
+use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
 use super::memory::GuestMemory;
@@ -74,7 +74,7 @@ pub(super) struct Device {
     pub(super) deaf: bool,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     slow: Mutex<Slow>,
     engine: Mutex<Engine>,
     /// Counts changes of registers that the engine goes by.
@@ -88,8 +88,7 @@ pub(super) struct Device {
     pub(super) gone: AtomicBool,
     /// What the thread that runs it waits for, if it is served.
     pub(super) wire_fd: Option<OwnedFd>,
-    /// Its interrupt line.
-    pub(super) pin: Pin,
+    pub(super) irq: Interrupts,
     /// Tails, too, go the slow way, to be traced or judged.
     watched: bool,
     trace: Option<Arc<Mutex<Trace>>>,
@@ -108,18 +107,11 @@ impl Device {
         let iommu = SimIommu::new(config.seed);
         let trace =
             (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace, regs.map))));
-        let chaos = Chaos::new(config.faults.clone(), config.seed);
+        let clock = Arc::new(Clock::new(config.drive));
         // Without it, frames are looked for now and then.
         let wire_fd = wire.fd().and_then(|fd| fd.try_clone_to_owned().ok());
-        let engine = Engine::new(
-            chip,
-            wire,
-            regs.clone(),
-            iommu.clone(),
-            chaos,
-            trace.clone(),
-            config.lawyer,
-        );
+        let (r, i) = (regs.clone(), iommu.clone());
+        let engine = Engine::new(config, wire, r, i, trace.clone(), clock.clone());
         let device = Arc::new(Self {
             name: config.name.clone(),
             drive: config.drive,
@@ -128,7 +120,7 @@ impl Device {
             deaf: chip.deaf_queues(),
             regs,
             iommu,
-            clock: Clock::new(config.drive),
+            clock,
             slow: Mutex::new(Slow {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
@@ -147,7 +139,7 @@ impl Device {
             skipped: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             wire_fd,
-            pin: Pin::default(),
+            irq: Interrupts::default(),
             watched: config.lawyer || config.trace > 0,
             trace,
         });
@@ -264,6 +256,7 @@ impl Device {
         let home = self.regs.map.home(offset);
         let mut slow = self.slow();
         self.settle(&mut slow, Passing::Read(home));
+        self.tell_due();
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "read of an unmodelled register");
         }
@@ -281,6 +274,7 @@ impl Device {
         let mut slow = self.slow();
         self.note(Event::Write { offset: home, value });
         self.settle(&mut slow, Passing::Nothing);
+        self.tell_due();
         if let Some(lawyer) = &mut slow.lawyer {
             lawyer.write(self.chip, &self.regs, home, value);
         }
@@ -340,6 +334,7 @@ impl Device {
         if self.is_gone() {
             return false;
         }
+        self.tell_due();
         if self.wanted.load(Ordering::Relaxed) > 0 {
             std::thread::yield_now();
             return false;
@@ -369,12 +364,18 @@ impl Device {
         if engine.shared.removal {
             self.vanish();
         }
-        let written = std::mem::take(&mut engine.shared.written);
-        if written != 0 {
-            self.change_causes(|regs| self.chip.received(regs, written));
+        let (rx, tx) = engine.shared.take_written();
+        if rx | tx != 0 {
+            self.change_causes(|regs| self.chip.written_back(regs, rx, tx));
+        }
+        if std::mem::take(&mut engine.shared.overrun) {
+            self.raise(Cause::Missed);
+        }
+        if std::mem::take(&mut engine.shared.stamped) {
+            self.raise(Cause::Stamp);
         }
         if engine.link_changed() {
-            self.change_causes(|regs| self.chip.link_changed(regs));
+            self.raise(Cause::Link);
         }
         moved
     }

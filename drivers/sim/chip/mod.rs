@@ -8,12 +8,14 @@ use std::fmt;
 use super::device::{Device, Slow};
 use super::eeprom::Eeprom;
 use super::fault::QueueId;
+use super::irq::Signals;
 use super::lawyer::Lawyer;
 use super::memory::Memory;
 use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
 use super::sfp::Cage;
 use super::stats::Tally;
+use super::timesync::{Rate, TimeRegs};
 use crate::port::MacAddr;
 
 mod igb;
@@ -34,11 +36,11 @@ fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The cause that a byte of IVAR leads to: valid bit, and the number of one of the 16 causes that
-/// there are without MSI-X.
-fn allotted(byte: u32) -> u32 {
+/// The vector that a byte of IVAR leads to, if it is valid and one of `vectors`. Without MSI-X it
+/// is the number of one of 16 causes.
+fn allotted(byte: u32, vectors: u32) -> Option<u8> {
     let (valid, number) = (byte & 0x80 != 0, byte & 0x3f);
-    if valid && number < 16 { 1 << number } else { 0 }
+    (valid && number < vectors).then_some(number as u8)
 }
 
 /// The chips there are a model of.
@@ -101,7 +103,7 @@ impl Model {
 }
 
 /// One chip.
-pub(super) trait Chip: fmt::Debug + Send + Sync {
+pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
     /// Its register table.
     fn map(&self) -> &'static Map;
 
@@ -168,22 +170,11 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// Writes that do more than store. False: there is nothing special about the register.
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool;
 
-    /// The link has come or gone: sets the interrupt cause. Only through
-    /// [`change_causes`](Device::change_causes).
-    fn link_changed(&self, regs: &RegFile);
-
     /// The cable was plugged in again.
     fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
 
     /// A module was put into the cage, or taken out.
     fn module_changed(&self, _device: &Device, _slow: &mut Slow) {}
-
-    /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
-    /// through [`change_causes`](Device::change_causes).
-    fn received(&self, regs: &RegFile, queues: u128);
-
-    /// Whether an unmasked cause asserts the interrupt line.
-    fn asserts(&self, regs: &RegFile) -> bool;
 
     /// Loopback and master disable.
     fn mac(&self, regs: &RegFile) -> Mac;
@@ -194,8 +185,17 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// Decodes the transmit side.
     fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan;
 
+    /// Where the registers of its PTP clock are.
+    fn time(&self) -> &'static TimeRegs;
+
+    /// How fast that clock goes, on a link of `mbps`.
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate;
+
     /// Adds what a step has counted to the statistics registers.
     fn count(&self, regs: &RegFile, tally: &Tally);
+
+    /// Counts the link's loss, where the chip does.
+    fn count_lost_link(&self, _regs: &RegFile) {}
 
     /// The chip's own rules for a write that is about to happen.
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32);

@@ -193,11 +193,14 @@ fn a_module_that_comes_is_an_interrupt_cause() {
     assert!(!told());
     nic.set_module(true);
     assert!(told() && !told(), "once");
-    // An output does not listen.
-    ESDP(ESDP::read(&bar).raw() | PRESENT << 8).write(&bar);
+    // An output does not listen; an input that was one shows what is there.
+    let esdp = ESDP::read(&bar).raw();
+    ESDP(esdp & !PRESENT | PRESENT << 8).write(&bar);
     nic.set_module(false);
     nic.set_module(true);
     assert!(!told());
+    ESDP(esdp & !PRESENT).write(&bar);
+    assert_eq!(ESDP::read(&bar).raw() & PRESENT, PRESENT);
 }
 
 #[test]

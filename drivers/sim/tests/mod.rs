@@ -3,6 +3,7 @@
 
 mod board;
 mod dump;
+mod flow;
 mod guest;
 mod hostile;
 mod interrupts;
@@ -12,6 +13,12 @@ mod receive;
 mod registers;
 mod registers_82576;
 mod rig;
+mod rsc;
 mod segmentation;
+mod stamps;
+mod steer;
+mod timesync;
 mod traffic_82576;
 mod transmit;
+mod vectors;
+mod vectors_82576;

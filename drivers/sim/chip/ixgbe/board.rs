@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use super::table::EEWR;
-use crate::drivers::ixgbe::regs::{AUTOC2, EICR, ESDP, FLA, GPIE, I2CCTL};
+use crate::drivers::ixgbe::regs::{AUTOC2, ESDP, FLA, I2CCTL};
 use crate::drivers::sim::device::{Device, Slow};
+use crate::drivers::sim::irq::Cause;
 use crate::drivers::sim::later::{Effect, Takes};
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::sfp::{Light, Module};
@@ -52,11 +53,13 @@ pub(super) fn linked(regs: &RegFile) -> bool {
     lit(regs.get::<ESDP>(0)) && !regs.get::<AUTOC2>(0).has(AUTOC2::LINK_DISABLE)
 }
 
-/// ESDP: inputs are what they are at. Returns whether the laser was switched on.
-pub(super) fn write_pins(d: &Device, value: u32) -> bool {
+/// ESDP: inputs are what they are at; of those only the cage's is ever high. Returns whether the
+/// laser was switched on.
+pub(super) fn write_pins(d: &Device, slow: &Slow, value: u32) -> bool {
     let old = d.regs.get::<ESDP>(0);
     let inputs = !(value >> DIRECTIONS) & PINS;
-    let new = ESDP(value & !inputs | old.raw() & inputs);
+    let levels = if slow.cage.is_full() { PRESENT } else { 0 };
+    let new = ESDP(value & !inputs | levels & inputs);
     let _engine = d.engine();
     d.regs.set(0, new);
     d.changed();
@@ -71,8 +74,8 @@ pub(super) fn module_changed(d: &Device, present: bool) {
     d.changed();
     drop(engine);
     let listens = d.regs.get::<ESDP>(0).raw() >> DIRECTIONS & PRESENT == 0;
-    if present && listens && d.regs.get::<GPIE>(0).has(GPIE::SDP2_GPIEN) {
-        d.change_causes(|regs| regs.change(EICR::META.offset, 0, EICR::GPI_SDP2.mask()));
+    if present && listens {
+        d.raise(Cause::Pin(PRESENT.trailing_zeros() as u8));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::{Chip, allotted, queues_in};
+use super::Chip;
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
-    STATUS, TDBAL, TQSM,
+    self, DMATXCTL, HLREG0, MLFC, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL,
+    TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -16,18 +16,22 @@ use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::sfp::Cage;
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
 mod board;
 mod count;
+mod irq;
 mod link;
 mod nvm;
 mod pcs;
 mod plan;
 mod serdes;
 mod special;
+mod steer;
 mod table;
+mod time;
 mod variant;
 
 pub(super) use variant::{Ixgbe, Variant};
@@ -60,8 +64,9 @@ impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let more = self.variant.more().iter().copied();
-            let table = table::rest().chain(regs::table()).chain(more);
+            let more = self.variant.more();
+            let table = table::rest().chain(steer::DIRECTOR).chain(regs::table());
+            let table = table.chain(time::TIME).chain(more);
             let aliases = [regs::ALIASES, table::ALIASES].concat();
             Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
                 .noting(&table::notes(self.variant))
@@ -130,25 +135,9 @@ impl Chip for Ixgbe {
         special::write(self, device, slow, offset, value)
     }
 
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(EICR::META.offset, 0, EICR::LSC.mask());
-    }
-
     fn module_changed(&self, device: &Device, slow: &mut Slow) {
         board::module_changed(device, slow.cage.is_full());
         link::train(device, slow);
-    }
-
-    /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
-    fn received(&self, regs: &RegFile, queues: u128) {
-        let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
-        let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
-        regs.change(EICR::META.offset, 0, causes);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        // Bit 31 is reserved.
-        regs.get::<EICR>(0).raw() & regs.get::<EIMS>(0).raw() & !(1 << 31) != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {
@@ -168,8 +157,20 @@ impl Chip for Ixgbe {
         plan::tx(self, regs, memory)
     }
 
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate {
+        time::rate(self, regs, mbps)
+    }
+
     fn count(&self, regs: &RegFile, tally: &Tally) {
         count::count(regs, tally);
+    }
+
+    fn count_lost_link(&self, regs: &RegFile) {
+        regs.count::<MLFC>(0, 1);
     }
 
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32) {

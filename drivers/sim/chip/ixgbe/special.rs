@@ -1,15 +1,14 @@
-//! Registers that do something: reset, EEPROM access, semaphores, interrupt causes, security
+//! Registers that do something: reset, EEPROM access, semaphores, security
 //! blocks, link (82599 datasheet 4.2, 4.6.3, 5.2.5.3.2, 8.2.3).
 
 use std::time::Duration;
 
 use super::table::{EEWR, GSCL_1};
-use super::{Ixgbe, board, link, pcs, serdes};
+use super::{Ixgbe, board, irq, link, pcs, serdes, steer};
 use crate::drivers::ixgbe::regs::{
-    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CORECTL, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS,
-    EIMC, EIMC_EX, EIMS, EIMS_EX, ESDP, FACTPS, FDIRCTRL, FLA, FRTIMER, FWSM, GPIE, I2CCTL, LINKS,
-    MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
-    SW_FW_SYNC, SWSM,
+    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CORECTL, CTRL, EEC, EEMNGCTL, EERD, ESDP, FACTPS, FLA,
+    FRTIMER, FWSM, I2CCTL, LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL,
+    SECRXSTAT, SECTXCTRL, SECTXSTAT, SW_FW_SYNC, SWSM, TFCS,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -83,30 +82,23 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
     let is = |o: u32| offset == o;
     if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
-    } else if is(EICR::META.offset) {
-        let value = d.regs.peek(offset);
-        let gpie = d.regs.get::<GPIE>(0);
-        // Without MSI-X, reading masks what EIAM says (8.2.3.5.6).
-        let mask = if gpie.has(GPIE::MULTIPLE_MSIX) { 0 } else { d.regs.get::<EIAM>(0).raw() };
-        d.change_causes(|regs| {
-            regs.change(EIMS::META.offset, mask, 0);
-            if !gpie.has(GPIE::OCD) {
-                regs.write(offset, value);
-            }
-        });
-        Some(value)
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())
     } else if is(CORECTL::META.offset) {
         Some(serdes::read(d, slow).raw())
+    } else if is(TFCS::META.offset) {
+        Some(TFCS(0).with(TFCS::TC_XON, (!d.is_paused()).into()).raw())
     } else if is(FRTIMER::META.offset) {
         Some(d.clock.now().as_micros() as u32)
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
-    } else if chip.variant.has_cage() {
-        pcs::read(d, offset)
+    } else if chip.variant.has_cage()
+        && let Some(value) = pcs::read(d, offset)
+    {
+        Some(value)
     } else {
-        None
+        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        rest.or_else(|| d.read_time(offset))
     }
 }
 
@@ -137,7 +129,7 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         board::write_bus(d, slow, value);
     } else if chip.variant.has_cage() && is(ESDP::META.offset) {
-        if board::write_pins(d, value) {
+        if board::write_pins(d, slow, value) {
             link::train(d, slow);
         }
     } else if is(RDRXCTL::META.offset) {
@@ -158,30 +150,10 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         d.regs.poke(offset, value);
         d.regs.set(0, d.regs.get::<MSRWD>(0).with(MSRWD::RDDATA, 0xffff));
         d.after(slow, QUICK, offset, MSCA::MDICMD.mask(), 0, Effect::None);
-    } else if is(FDIRCTRL::META.offset) {
-        d.regs.poke(offset, value);
-        d.after(slow, QUICK, offset, 0, FDIRCTRL::INIT_DONE.mask(), Effect::None);
+    } else if steer::write(d, slow, offset, value) {
+        return true;
     } else {
-        return write_causes(d, offset, value);
-    }
-    true
-}
-
-/// Interrupt causes and masks.
-fn write_causes(d: &Device, offset: u32, value: u32) -> bool {
-    let is = |o: u32| offset == o;
-    if is(EICS::META.offset) {
-        d.change_causes(|regs| regs.change(EICR::META.offset, 0, value));
-    } else if is(EIMC::META.offset) {
-        d.change_causes(|regs| regs.change(EIMS::META.offset, value, 0));
-    } else if let Some(n) = (0..2).find(|n| is(EIMC_EX::META.offset_of(*n))) {
-        d.change_causes(|regs| regs.change(EIMS_EX::META.offset_of(n), value, 0));
-    } else if [EICR::META.offset, EIMS::META.offset].contains(&offset)
-        || (0..2).any(|n| is(EIMS_EX::META.offset_of(n)))
-    {
-        d.change_causes(|regs| regs.write(offset, value));
-    } else {
-        return false;
+        return irq::write(d, offset, value) || d.write_time(offset, value);
     }
     true
 }

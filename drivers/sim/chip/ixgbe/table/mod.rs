@@ -1,8 +1,10 @@
 //! What the model knows of the chip's registers beyond the driver's table: the rest of the
 //! datasheet's chapter 8.2.3, which bits can be written, and what is only storage here.
 
+use super::time;
 use super::variant::Variant;
-use crate::drivers::sim::regs::Notes;
+use crate::drivers::sim::regs::{Notes, RegFile};
+use crate::drivers::sim::setup::address;
 use crate::mmio::RegMeta;
 
 mod data;
@@ -16,6 +18,11 @@ pub(super) use host::{EEWR, GSCL_1};
 /// Registers that the driver has no use for. What the driver's table has, too, is that one's.
 pub(super) fn rest() -> impl Iterator<Item = &'static RegMeta> {
     [early::EARLY, host::HOST, data::DATA, flow::FLOW, secure::SECURE].into_iter().flatten()
+}
+
+/// Where pause frames are sent to.
+pub(super) fn pause_address(regs: &RegFile) -> [u8; 6] {
+    address(regs.get::<data::FCAMACL>(0).0, regs.get::<data::FCAMACH>(0).0)
 }
 
 /// Second addresses that are not in the driver's table.
@@ -76,7 +83,6 @@ pub(super) const STRICT: &[&str] = &[
 
 /// Registers of the driver's table that hold what is written, and nothing comes of it.
 const STORAGE: &[&str] = &[
-    "TCPTIMER",
     "GCR_EXT",
     "SRAMREL",
     "DCA_CTRL",
@@ -85,7 +91,6 @@ const STORAGE: &[&str] = &[
     "DCA_TXCTRL",
     "WUC",
     "WUFC",
-    "PSRTYPE",
     "RQTC",
     "FCRXCTRL",
     "PFQDE",
@@ -126,5 +131,6 @@ pub(super) fn notes(variant: Variant) -> Notes {
     };
     let inert = rest().filter(|meta| !works(meta)).map(|meta| meta.name);
     notes.storage.extend(inert);
+    notes.storage.extend(time::inert(variant));
     notes
 }

@@ -39,10 +39,10 @@
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
-//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
-//!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
-//!   stripped; MAC loopback.
-//! - Choice of a receive queue, 82599: EtherType, SYN and 5-tuple filters, and Flow Director with
+//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP, UDP and
+//!   SCTP checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept
+//!   or stripped; MAC loopback.
+//! - Choice of a receive queue: EtherType, SYN and 5-tuple filters; an 82599's Flow Director with
 //!   its hashes, masks, commands, limits, counters and the reports in the write-back; pools are
 //!   not compared.
 //! - Receive-side coalescing, 82599: what may be coalesced and what ends it, contexts, limits,
@@ -65,10 +65,10 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
-//! thresholds, header split, an 82576's filters by EtherType and 5-tuple, virtualisation, traffic
-//! classes, target times and pins of the PTP clock, and wake-up. Of the 82599, PHYs on the MDIO
-//! bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages, collisions
-//! and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames wait in).
+//! thresholds, header split, virtualisation, traffic classes, target times and pins of the PTP
+//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and
+//! SerDes variants, the PHY's vendor pages, collisions and half duplex, and the size of its packet
+//! buffer (a cable's `fifo` is what frames wait in).
 
 #![forbid(unsafe_code)]
 

@@ -180,6 +180,8 @@ pub(super) struct RxPlan {
     pub(super) errors: ErrorBits,
     /// Bits of checksum verdicts that are not given.
     pub(super) unchecked: u64,
+    /// The CRC of SCTP packets is checked.
+    pub(super) check_sctp: bool,
     pub(super) accept: FilterBits,
     pub(super) macs: Vec<[u8; 6]>,
     pub(super) multicast: Option<MulticastTable>,

@@ -154,7 +154,7 @@ impl RxPath {
         }
         let mut w1 = RxDesc::DD
             | RxDesc::EOP
-            | checks(&parsed, self.plan.errors) & !self.plan.unchecked
+            | checks(&parsed, &self.plan) & !self.plan.unchecked
             | target.status
             | extra;
         if passed.inexact {
@@ -394,7 +394,8 @@ fn vp(tag: u16, stripped: bool) -> u64 {
 
 /// The checksum bits of the write-back.
 #[inline]
-fn checks(parsed: &Parsed, errors: ErrorBits) -> u64 {
+fn checks(parsed: &Parsed, plan: &RxPlan) -> u64 {
+    let errors = plan.errors;
     let mut w1 = 0;
     if parsed.ip != Check::None {
         w1 |= RxDesc::IPCS;
@@ -403,13 +404,18 @@ fn checks(parsed: &Parsed, errors: ErrorBits) -> u64 {
         }
     }
     if parsed.transport != Check::None {
-        w1 |= RxDesc::L4CS;
-        if parsed.ptype & ptype::UDP != 0 {
-            w1 |= RxDesc::UDPCS;
-        }
+        let mut l4 = RxDesc::L4CS;
         if parsed.transport == Check::Bad {
-            w1 |= errors.l4;
+            l4 |= errors.l4;
         }
+        if parsed.ptype & (ptype::UDP | ptype::SCTP) != 0 {
+            if parsed.ptype & ptype::UDP != 0 {
+                l4 |= RxDesc::UDPCS;
+            } else if !plan.check_sctp {
+                l4 = 0;
+            }
+        }
+        w1 |= l4;
     }
     w1
 }

@@ -24,6 +24,7 @@ mod nvm;
 mod phy;
 mod plan;
 mod special;
+mod steer;
 mod time;
 mod variant;
 

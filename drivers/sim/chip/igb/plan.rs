@@ -1,7 +1,7 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::{Igb, Variant, time};
+use super::{Igb, Variant, steer, time};
 use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
     CTRL, DTXTCPFLGH, DTXTCPFLGL, FCAH, FCAL, FCT, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA,
@@ -15,6 +15,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, address,
     rx_queues, station, tx_queues,
 };
+use crate::drivers::sim::steer::Steering;
 use crate::drivers::sim::timesync::InPacket;
 use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
@@ -69,6 +70,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         on: rctl.has(RCTL::RXEN),
         errors: ERRORS,
         unchecked: unchecked(rxcsum),
+        check_sctp: rxcsum.has(RXCSUM::CRCOFL),
         accept: FilterBits {
             store_bad: rctl.has(RCTL::SBP),
             multicast: rctl.has(RCTL::MPE),
@@ -81,7 +83,7 @@ pub(super) fn rx(chip: &Igb, regs: &RegFile, memory: &Memory, old: RxPlan) -> Rx
         vlans: rctl.has(RCTL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room,
-        steering: None,
+        steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
         rss: rss(regs, old.rss),
         stamps: time::stamps(regs),
         report_hash: rxcsum.has(RXCSUM::PCSD),

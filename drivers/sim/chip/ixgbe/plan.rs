@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::Chip;
+use super::super::{Chip, allotted};
 use super::{Ixgbe, steer, table, time};
 use crate::drivers::ixgbe::regs::{
-    DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, EITR, EITR_24, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL,
-    MFLCN, MRQC, MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL,
-    RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
+    DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL, MFLCN, MRQC,
+    MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL, RXDCTL, SECRXSTAT,
+    SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
 };
 use crate::drivers::sim::flow::FlowPlan;
+use crate::drivers::sim::irq::Signals;
 use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::rx::RscSetup;
@@ -51,7 +52,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
             strip_vlan: RXDCTL(common.control).has(RXDCTL::VME),
             stamp: time::in_packet(chip, regs),
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != 1,
-            rsc: rsc(regs, &common, block, srrctl),
+            rsc: rsc(chip, regs, &common, block, srrctl),
             common,
         }
     });
@@ -59,6 +60,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         on: regs.get::<RXCTRL>(0).has(RXCTRL::RXEN) && !held,
         errors: ERRORS,
         unchecked: 0,
+        check_sctp: true,
         accept: FilterBits {
             store_bad: fctrl.has(FCTRL::SBP),
             multicast: fctrl.has(FCTRL::MPE),
@@ -85,7 +87,13 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
 
 /// How a queue coalesces, if it does: it and RFCTL must say so, TCP headers be recognised, and
 /// CRCs be stripped (4.6.7.2).
-fn rsc(regs: &RegFile, queue: &QueueSetup, block: u32, srrctl: SRRCTL) -> Option<RscSetup> {
+fn rsc(
+    chip: &Ixgbe,
+    regs: &RegFile,
+    queue: &QueueSetup,
+    block: u32,
+    srrctl: SRRCTL,
+) -> Option<RscSetup> {
     let rscctl = RSCCTL(regs.peek(block + RSCCTL_AT));
     let on = rscctl.has(RSCCTL::RSCEN)
         && !regs.get::<RFCTL>(0).has(RFCTL::RSC_DIS)
@@ -101,20 +109,14 @@ fn rsc(regs: &RegFile, queue: &QueueSetup, block: u32, srrctl: SRRCTL) -> Option
         most: bytes as usize,
         first: rdrxctl.get(RDRXCTL::RSCFRSTSIZE) as usize * 16,
         ack_change: rdrxctl.has(RDRXCTL::RSCACKC),
-        hold: throttle(regs, queue.index.into()).min(HOLD),
+        hold: interval(chip, regs, queue.index.into()).min(HOLD),
     })
 }
 
 /// The interval of the interrupt that a receive queue leads to.
-fn throttle(regs: &RegFile, queue: u32) -> Duration {
+fn interval(chip: &Ixgbe, regs: &RegFile, queue: u32) -> Duration {
     let entry = regs.get::<IVAR>(queue / 2).raw() >> (queue % 2 * 16);
-    let vector = entry & 0x3f;
-    let eitr = match vector {
-        _ if entry & 0x80 == 0 => EITR(0),
-        0..24 => regs.get::<EITR>(vector),
-        _ => EITR(regs.get::<EITR_24>(vector - 24).raw()),
-    };
-    Duration::from_micros(2) * eitr.get(EITR::ITR_INTERVAL)
+    allotted(entry, u32::MAX).map_or(Duration::ZERO, |vector| chip.throttle(regs, vector))
 }
 
 fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {

@@ -84,7 +84,7 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
     } else {
-        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        let rest = irq::read(d, offset).or_else(|| steer::read(d, offset));
         rest.or_else(|| d.read_time(offset))
     }
 }

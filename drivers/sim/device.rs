@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use super::chip::{Chip, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
-use super::eeprom::Eeprom;
+use super::eeprom::{Eeprom, Spi};
 use super::engine::{Engine, Way};
 use super::iommu::SimIommu;
 use super::irq::{Cause, InterruptMode, Interrupts};
@@ -33,11 +33,14 @@ use crate::port::MacAddr;
 pub(super) struct Slow {
     pub(super) later: Vec<Later>,
     pub(super) eeprom: Eeprom,
+    pub(super) spi: Spi,
     pub(super) link: Link,
     /// On the MDIO bus, where the chip has one.
     pub(super) phy: Phy,
     /// For an SFP+ module, where the board has one.
     pub(super) cage: Cage,
+    /// Analog registers of the SerDes, where the chip has them.
+    pub(super) analog: Box<[u8; 256]>,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
@@ -121,9 +124,11 @@ impl Device {
             slow: Mutex::new(Slow {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
+                spi: Spi::default(),
                 link: Link::default(),
                 phy: chip.phy(),
                 cage: chip.cage(mac),
+                analog: Box::new([0; 256]),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),

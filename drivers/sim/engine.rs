@@ -248,7 +248,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
-            mac: Mac { looped: false, master: true, linked: true },
+            mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -267,7 +267,7 @@ impl Engine {
 
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
-        !self.down() && self.medium().link_up()
+        self.mac.forced || !self.down() && self.medium().link_up()
     }
 
     /// Whether the PHY has a link, whatever the MAC makes of it.
@@ -318,7 +318,8 @@ impl Engine {
     pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
         self.refresh(generation);
         self.shared.now = now;
-        if self.shared.chaos.any() {
+        // A flap ends even if no more are wanted.
+        if self.shared.chaos.any() || self.flap > 0 {
             self.flap = self.flap.saturating_sub(1);
             if self.flap == 0 && self.shared.chaos.strikes(Inject::Flap) {
                 self.flap = 1 + self.shared.chaos.below(50);

@@ -252,6 +252,8 @@ pub(super) struct Mac {
     pub(super) master: bool,
     /// The MAC takes notice of the link.
     pub(super) linked: bool,
+    /// The MAC says that there is a link whether there is or not.
+    pub(super) forced: bool,
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.

@@ -2,10 +2,13 @@
 //! and what it must never do.
 
 mod board;
+mod dump;
 mod flow;
 mod guest;
+mod hostile;
 mod interrupts;
 mod masks;
+mod nvm;
 mod receive;
 mod registers;
 mod registers_82576;

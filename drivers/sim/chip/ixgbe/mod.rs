@@ -25,7 +25,9 @@ mod count;
 mod irq;
 mod link;
 mod nvm;
+mod pcs;
 mod plan;
+mod serdes;
 mod special;
 mod steer;
 mod table;
@@ -143,6 +145,7 @@ impl Chip for Ixgbe {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             linked: !self.variant.has_cage() || board::linked(regs) && link::possible(regs),
+            forced: link::forced(regs),
         }
     }
 

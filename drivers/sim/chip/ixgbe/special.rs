@@ -97,7 +97,7 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
     {
         Some(value)
     } else {
-        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        let rest = irq::read(d, offset).or_else(|| steer::read(d, offset));
         rest.or_else(|| d.read_time(offset))
     }
 }

@@ -34,8 +34,11 @@
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
 //! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
-//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
-//!   CTRL.RST leaves the link alone, LRST does not.
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link,
+//!   its presence on another, which interrupts; the PCS status registers; CTRL.RST leaves the link
+//!   alone, LRST does not.
+//! - 82599, 82576 and I350: a serial EEPROM that can be read and written bit by bit; what is
+//!   written is loaded by the next reset.
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.

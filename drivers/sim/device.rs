@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::chip::{Chip, Model, Phy};
+use super::chip::{Chip, Copper, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
@@ -35,6 +35,8 @@ pub(super) struct Slow {
     pub(super) link: Link,
     /// On the MDIO bus, where the chip has one.
     pub(super) phy: Phy,
+    /// The 10GBASE-T one.
+    pub(super) copper: Option<Copper>,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table that were logged already.
     logged: BTreeSet<u32>,
@@ -128,6 +130,7 @@ impl Device {
                 eeprom: chip.eeprom(mac),
                 link: Link::default(),
                 phy: chip.phy(),
+                copper: chip.copper(),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),

@@ -30,6 +30,17 @@ impl Eeprom {
         eeprom
     }
 
+    /// `words` as they are.
+    pub(super) fn holding(words: Vec<u16>, mac: u16) -> Self {
+        Self { words, mac }
+    }
+
+    /// Replaces one word. False: there is none.
+    pub(super) fn store(&mut self, address: u32, value: u16) -> bool {
+        let word = self.words.get_mut(address as usize);
+        word.map(|word| *word = value).is_some()
+    }
+
     /// Puts the checksum of a section of its own right: its last word.
     pub(super) fn put_checksum(section: &mut [u16]) {
         if let Some((last, rest)) = section.split_last_mut() {

@@ -212,7 +212,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
-            mac: Mac { looped: false, master: true, linked: true },
+            mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -251,7 +251,8 @@ impl Engine {
     /// Whether the link is down for a reason on this side of the wire.
     fn down(&self) -> bool {
         let out = self.unplugged || self.flap > 0 || !self.mac.linked;
-        self.training || out && self.looped.is_none()
+        let looped = self.looped.is_some();
+        self.training && !(looped && self.mac.forced) || out && !looped
     }
 
     /// What the MAC is connected to.

@@ -33,6 +33,9 @@
 //!   their time, by the clock or by how often software looks. A register that is not in the table
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
+//! - X540 and X550: the 10GBASE-T PHY on the MDIO bus, whose negotiation takes half a second, with
+//!   rates from 100 Mbit/s up and low power; shadow RAM and flash; the semaphore in front of
+//!   SW_FW_SYNC; commands to the firmware; of the X550 also 512 redirection entries.
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.

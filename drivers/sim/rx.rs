@@ -6,7 +6,7 @@ use super::engine::Shared;
 use super::fault::{Fault, FaultKind, Inject, QueueId};
 use super::memory::Ring;
 use super::packet::{self, Check, Parsed, ptype};
-use super::setup::{ErrorBits, RxPlan, RxSetup};
+use super::setup::{ErrorBits, RSS_ENTRIES, RxPlan, RxSetup};
 use super::trace::Event;
 use crate::drivers::intel::RxDesc;
 
@@ -269,7 +269,7 @@ impl RxPath {
             let ports = frame.get(parsed.l4..parsed.l4 + 4).unwrap_or_default();
             hash = rss.hash.update(hash, addresses.len(), ports);
         }
-        Target { number: rss.table[(hash & 0x7f) as usize], rss_type, hash }
+        Target { number: rss.table[hash as usize % RSS_ENTRIES], rss_type, hash }
     }
 
     /// Publishes heads and lets held write-backs go. Called at the end of each step.

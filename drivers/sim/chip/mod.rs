@@ -20,7 +20,7 @@ mod ixgbe;
 
 pub(super) use igb::Phy;
 use igb::{I350, I82576};
-pub(super) use ixgbe::I82599;
+pub(super) use ixgbe::{Copper, I82599};
 use ixgbe::{X540, X550};
 
 /// The numbers of the queues in a mask of all.
@@ -113,6 +113,11 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// The PHY on its MDIO bus.
     fn phy(&self) -> Phy {
         Phy::default()
+    }
+
+    /// The 10GBASE-T PHY on its MDIO bus.
+    fn copper(&self) -> Option<Copper> {
+        None
     }
 
     /// Its line rate in Mbit/s.

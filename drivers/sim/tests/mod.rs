@@ -6,6 +6,7 @@ mod interrupts;
 mod receive;
 mod registers;
 mod registers_82576;
+mod registers_x540;
 mod rig;
 mod traffic_82576;
 mod transmit;

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::{Chip, allotted, queues_in};
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
-    STATUS, TDBAL, TQSM,
+    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MACC, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS,
+    RXCTRL, STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -18,12 +18,17 @@ use crate::drivers::sim::stats::Tally;
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
+mod copper;
 mod count;
+mod flash;
+mod hostif;
 mod link;
 mod plan;
 mod special;
 mod variant;
+mod x540;
 
+pub(in crate::drivers::sim) use copper::Copper;
 pub(super) use variant::{Ixgbe, Variant};
 
 /// The 82599ES with an SFP+ cage.
@@ -64,7 +69,14 @@ impl Chip for Ixgbe {
     }
 
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
-        eeprom(mac)
+        match self.variant {
+            Variant::I82599 => eeprom(mac),
+            variant => flash::image(variant, mac),
+        }
+    }
+
+    fn copper(&self) -> Option<Copper> {
+        self.variant.has_copper().then(|| Copper::new(self.variant))
     }
 
     fn mbps(&self) -> u32 {
@@ -120,6 +132,12 @@ impl Chip for Ixgbe {
         regs.change(EICR::META.offset, 0, EICR::LSC.mask());
     }
 
+    fn plugged_in(&self, device: &Device, slow: &mut Slow) {
+        if slow.copper.is_some() {
+            copper::negotiate(device, slow);
+        }
+    }
+
     /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
     fn received(&self, regs: &RegFile, queues: u128) {
         let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
@@ -137,6 +155,7 @@ impl Chip for Ixgbe {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             linked: true,
+            forced: self.variant.has_copper() && regs.get::<MACC>(0).has(MACC::FLU),
         }
     }
 

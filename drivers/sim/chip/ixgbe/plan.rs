@@ -1,10 +1,10 @@
 //! What the registers add up to.
 
 use super::super::Chip;
-use super::Ixgbe;
+use super::{Ixgbe, Variant};
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RETA, RSSRK,
-    RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL,
+    RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL, x550::ERETA,
 };
 use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
@@ -60,7 +60,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         vlans: regs.get::<VLNCTRL>(0).has(VLNCTRL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room: 4,
-        rss: rss(regs, old.rss),
+        rss: rss(chip, regs, old.rss),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
         slots: (0..chip.queues()).map(|q| chip.rx_slot(regs, q)).collect(),
@@ -68,7 +68,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
     }
 }
 
-fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
+fn rss(chip: &Ixgbe, regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
     let mrqc = regs.get::<MRQC>(0);
     let fields = RssFields {
         tcp4: mrqc.has(MRQC::RSS_TCPIPV4),
@@ -79,7 +79,9 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
         ipv6: mrqc.has(MRQC::RSS_IPV6),
     };
     let on = mrqc.get(MRQC::MRQE) == 1;
-    on.then(|| Rss::new(fields, regs.all::<RSSRK>(), regs.all::<RETA>(), old))
+    let more = if chip.variant == Variant::X550 { ERETA::META.count as usize } else { 0 };
+    let table = regs.all::<RETA>().chain(regs.all::<ERETA>().take(more));
+    on.then(|| Rss::new(fields, regs.all::<RSSRK>(), table, old))
 }
 
 /// The transmit side.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Ixgbe, link};
+use super::{Ixgbe, link, x540};
 use crate::drivers::ixgbe::regs::{
     AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL,
     FRTIMER, GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
@@ -22,15 +22,24 @@ const TRAINING: Takes = Takes { time: Duration::from_millis(20), reads: 5 };
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
 /// Resets everything but the PCI configuration.
-pub(super) fn reset(_chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
-    d.reset(slow, ctrl & RESETS, || d.regs.change(EEC::META.offset, 0, EEC::PRES.mask()));
+pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
+    let copper = chip.variant.has_copper();
+    let shared = x540::SHARED.map(|at| (at, d.regs.peek(at)));
+    d.reset(slow, ctrl & RESETS, || {
+        d.regs.change(EEC::META.offset, 0, EEC::PRES.mask());
+        if copper {
+            x540::reset(d, shared);
+        }
+    });
     let set = EEC::AUTO_RD.mask();
     d.after(slow, AUTOLOAD, EEC::META.offset, 0, set, Effect::Autoload);
     let set = EEMNGCTL::CFG_DONE0.mask() | EEMNGCTL::CFG_DONE1.mask();
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
     let set = RDRXCTL::DMAIDONE.mask();
     d.after(slow, DMA_INIT, RDRXCTL::META.offset, 0, set, Effect::None);
-    train(d, slow);
+    if !copper {
+        train(d, slow);
+    }
 }
 
 /// The link is being negotiated.
@@ -40,9 +49,13 @@ fn train(d: &Device, slow: &mut Slow) {
 }
 
 /// See [`Chip::read`](super::Chip::read).
-pub(super) fn read(_chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
+pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
     let is = |o: u32| offset == o;
-    if is(SWSM::META.offset) {
+    if chip.variant.has_copper()
+        && let Some(value) = x540::read(d, slow, offset)
+    {
+        Some(value)
+    } else if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
     } else if is(EICR::META.offset) {
         let value = d.regs.peek(offset);
@@ -73,6 +86,9 @@ pub(super) fn read(_chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> O
 /// See [`Chip::write`](super::Chip::write).
 pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
+    if chip.variant.has_copper() && x540::write(chip, d, slow, offset, value) {
+        return true;
+    }
     if is(CTRL::META.offset) {
         write_ctrl(chip, d, slow, value);
     } else if is(EERD::META.offset) {

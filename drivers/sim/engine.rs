@@ -212,7 +212,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
-            mac: Mac { looped: false, master: true, linked: true, forced: false },
+            mac: Mac { looped: false, master: true, linked: true },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -250,9 +250,9 @@ impl Engine {
 
     /// Whether the link is down for a reason on this side of the wire.
     fn down(&self) -> bool {
-        let out = self.unplugged || self.flap > 0 || !self.mac.linked;
-        let looped = self.looped.is_some();
-        self.training && !(looped && self.mac.forced) || out && !looped
+        // Frames that turn round in the MAC need none.
+        let out = self.training || self.unplugged || self.flap > 0 || !self.mac.linked;
+        out && self.looped.is_none()
     }
 
     /// What the MAC is connected to.

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use super::fault::FaultKind;
 use super::iommu::{Place, Windows};
@@ -115,6 +115,29 @@ impl Memory {
             }
             Some(_) => Err(FaultKind::WrongMemory),
             None => Ok(self.guest.as_ref().ok_or(FaultKind::Unmapped)?.write(address, bytes)?),
+        }
+    }
+
+    /// Writes a word of 32 bits, after everything that was written before. Of this process's own
+    /// memory, to rings only.
+    pub(super) fn put(&self, address: u64, value: u32) -> Result<(), FaultKind> {
+        match self.windows.translate(address) {
+            Some(Place { target: DmaTarget::Rings(block), chunk, offset }) => {
+                let at = chunk as usize * CHUNK + offset as usize;
+                let word = block.words().get(at / 8).ok_or(FaultKind::Unmapped)?;
+                let shift = at % 8 / 4 * 32;
+                let half = |old: u64| {
+                    Some(old & !(u64::from(u32::MAX) << shift) | u64::from(value) << shift)
+                };
+                let _always = word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, half);
+                Ok(())
+            }
+            Some(_) => Err(FaultKind::WrongMemory),
+            None => {
+                let guest = self.guest.as_ref().ok_or(FaultKind::Unmapped)?;
+                fence(Ordering::Release);
+                Ok(guest.write(address, &value.to_le_bytes())?)
+            }
         }
     }
 

@@ -42,8 +42,9 @@
 //! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
 //!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
 //!   stripped; MAC loopback.
-//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
-//!   checksums and VLAN tags, padding, completion by report-status.
+//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
+//!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
+//!   by writing the head, at once whatever the thresholds say.
 //! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
 //!   on reading the causes.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
@@ -52,9 +53,7 @@
 //!
 //! # What is not
 //!
-//! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
-//! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
-//! without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
+//! IPsec, and receive descriptors other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
 //! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
 //! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
@@ -77,7 +76,6 @@ mod later;
 mod lawyer;
 mod memory;
 mod nic;
-mod offload;
 mod packet;
 mod port;
 mod regs;

@@ -113,6 +113,11 @@ pub(super) fn checksum(bytes: &[u8]) -> [u8; 2] {
     (!fold(sum(bytes))).to_ne_bytes()
 }
 
+/// The same with `more` in the sum, as if it stood among the bytes in network order.
+pub(super) fn checksum_with(bytes: &[u8], more: u16) -> [u8; 2] {
+    (!fold(sum(bytes) + u64::from(u16::from_ne_bytes(more.to_be_bytes())))).to_ne_bytes()
+}
+
 /// The pseudo-header's share of a TCP or UDP checksum.
 #[inline]
 fn pseudo(addresses: &[u8], protocol: u8, length: usize) -> u64 {
@@ -212,16 +217,37 @@ fn transport(parsed: &mut Parsed, protocol: u8, addresses: &[u8], segment: &[u8]
     parsed.transport = if fold(total) == 0xffff { Check::Good } else { Check::Bad };
 }
 
+/// What a CRC makes of each byte. `polynomial` is reflected.
+const fn crc_table(polynomial: u32) -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = (byte as u32, 0);
+        while bit < 8 {
+            crc = if crc & 1 != 0 { crc >> 1 ^ polynomial } else { crc >> 1 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+}
+
+fn crc(table: &[u32; 256], bytes: &[u8]) -> u32 {
+    let next = |crc: u32, byte: &u8| table[usize::from(crc as u8 ^ byte)] ^ crc >> 8;
+    !bytes.iter().fold(!0, next)
+}
+
 /// The Ethernet CRC of `bytes`, for the rare frame that brings its own.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(
-            crc ^ u32::from(*byte),
-            |c, _| {
-                if c & 1 != 0 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }
-            },
-        )
-    })
+    static TABLE: [u32; 256] = crc_table(0xedb8_8320);
+    crc(&TABLE, bytes)
+}
+
+/// The CRC of SCTP (Castagnoli's).
+pub(super) fn crc32c(bytes: &[u8]) -> u32 {
+    static TABLE: [u32; 256] = crc_table(0x82f6_3b78);
+    crc(&TABLE, bytes)
 }
 
 #[cfg(test)]
@@ -307,7 +333,8 @@ mod tests {
     }
 
     #[test]
-    fn crc_of_the_check_string() {
+    fn crcs_of_the_check_string() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 }

@@ -1,7 +1,7 @@
 //! The register file: storage and access modes, from the chip's table.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::mmio::{Access, RegMeta, Register};
 
@@ -76,6 +76,8 @@ struct Wide {
     /// What the last read of the low half saw: reading the high half takes that much away, so
     /// that nothing counted in between is lost.
     seen: AtomicU64,
+    /// The low half was read since. If not, the high half takes everything away.
+    latched: AtomicBool,
 }
 
 /// The registers of one NIC.
@@ -110,7 +112,7 @@ impl RegFile {
         }
         for wide in &self.wide {
             wide.value.store(0, Ordering::Relaxed);
-            wide.seen.store(0, Ordering::Relaxed);
+            wide.latched.store(false, Ordering::Relaxed);
         }
     }
 
@@ -164,12 +166,16 @@ impl RegFile {
         let Some(meta) = self.map.meta(offset) else { return 0 };
         if let Some((wide, high)) = self.wide(offset) {
             return if high {
-                let seen = wide.seen.swap(0, Ordering::Relaxed);
-                wide.value.fetch_sub(seen, Ordering::Relaxed);
-                (seen >> 32) as u32
+                let seen = wide.seen.load(Ordering::Relaxed);
+                if wide.latched.swap(false, Ordering::Relaxed) {
+                    wide.value.fetch_sub(seen, Ordering::Relaxed);
+                    return (seen >> 32) as u32;
+                }
+                (wide.value.swap(0, Ordering::Relaxed) >> 32) as u32
             } else {
                 let value = wide.value.load(Ordering::Relaxed);
                 wide.seen.store(value, Ordering::Relaxed);
+                wide.latched.store(true, Ordering::Relaxed);
                 value as u32
             };
         }
@@ -298,6 +304,8 @@ mod tests {
         assert_eq!(f.read(high), 3);
         assert_eq!((f.read(low), f.read(high)), (1000, 0));
         assert_eq!((f.read(low), f.read(high)), (0, 0));
+        f.count_wide::<GORCL>(0, (5 << 32) + 1);
+        assert_eq!((f.read(high), f.read(low)), (5, 0), "the high half alone takes both");
         f.count_wide::<GORCL>(0, u64::MAX);
         f.count_wide::<GORCL>(0, 1);
         assert_eq!((f.read(low), f.read(high)), (u32::MAX, 15));

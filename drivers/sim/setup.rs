@@ -4,6 +4,7 @@ use super::chip::Chip;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
+use super::tx::FlagMasks;
 
 /// A register of a queue's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,11 @@ pub(super) const LENGTH: u32 = 0x08;
 pub(super) const HEAD: u32 = 0x10;
 pub(super) const TAIL: u32 = 0x18;
 pub(super) const CONTROL: u32 = 0x28;
+/// Of a transmit queue: TDWBAL and TDWBAH.
+const HEAD_AT: u32 = 0x38;
+const HEAD_AT_HIGH: u32 = 0x3c;
+/// TDWBAL: the head is written back, to a multiple of four.
+const HEAD_WB_EN: u32 = 1 << 0;
 
 /// RXDCTL and TXDCTL of all chips: the queue is enabled.
 pub(super) const ENABLE: u32 = 1 << 25;
@@ -68,6 +74,14 @@ pub(super) struct RxSetup {
     pub(super) strip_vlan: bool,
     /// Descriptor type that the model does not know, if that is so.
     pub(super) odd_type: bool,
+}
+
+/// A transmit queue's own settings.
+#[derive(Debug, Clone)]
+pub(super) struct TxSetup {
+    pub(super) common: QueueSetup,
+    /// Where its head is written instead of descriptors.
+    pub(super) head_at: Option<u64>,
 }
 
 /// Entries of the redirection table of an X550; the other chips have 128.
@@ -205,13 +219,13 @@ pub(super) struct TxPlan {
     pub(super) longest: usize,
     /// EtherType of inserted tags.
     pub(super) tag: u16,
+    /// Which TCP flags segments keep.
+    pub(super) flags: FlagMasks,
     /// Pause frames hold the transmitter.
     pub(super) obey_pause: bool,
     /// Pause frames are sent.
     pub(super) send_pause: bool,
-    pub(super) queues: Vec<QueueSetup>,
-    /// Some queue wants its head written back, which the model cannot do.
-    pub(super) head_writeback: Option<u16>,
+    pub(super) queues: Vec<TxSetup>,
 }
 
 /// What the engine goes by besides the plans.
@@ -223,8 +237,6 @@ pub(super) struct Mac {
     pub(super) master: bool,
     /// The MAC takes notice of the link.
     pub(super) linked: bool,
-    /// While it is looped it needs none.
-    pub(super) forced: bool,
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.
@@ -262,7 +274,14 @@ pub(super) fn rx_queues(
 }
 
 /// The enabled transmit queues of a chip.
-pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, memory: &Memory) -> Vec<QueueSetup> {
-    let queues = 0..chip.queues();
-    queues.filter_map(|q| queue(regs, memory, q, chip.tx_block(q), chip.tx_slot(regs, q))).collect()
+pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, memory: &Memory) -> Vec<TxSetup> {
+    let one = |q| {
+        let block = chip.tx_block(q);
+        let common = queue(regs, memory, q, block, chip.tx_slot(regs, q))?;
+        let (low, high) = (regs.peek(block + HEAD_AT), regs.peek(block + HEAD_AT_HIGH));
+        let head_at =
+            (low & HEAD_WB_EN != 0).then_some(u64::from(high) << 32 | u64::from(low & !3));
+        Some(TxSetup { common, head_at })
+    };
+    (0..chip.queues()).filter_map(one).collect()
 }

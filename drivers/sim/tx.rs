@@ -7,11 +7,17 @@ use super::engine::{BATCH, Shared};
 use super::fault::{Fault, FaultKind, Inject, QueueId};
 use super::lawyer::Rule;
 use super::memory::Ring;
-use super::offload::{self, Context, Packet};
-use super::setup::{QueueSetup, TxPlan};
+use super::setup::{QueueSetup, TxPlan, TxSetup};
 use super::trace::Event;
 use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
+
+mod offload;
+mod segment;
+
+use offload::{Context, Packet};
+pub(super) use segment::FlagMasks;
+use segment::Segmenter;
 
 /// Shortest frame without CRC; padding fills up to it.
 const SHORTEST: usize = 60;
@@ -31,14 +37,29 @@ const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
 #[derive(Debug)]
 struct TxQueue {
     setup: QueueSetup,
+    /// Where the head is written instead of descriptors.
+    head_at: Option<u64>,
     head: u32,
     contexts: [Context; 2],
+    /// The packet at the head, if it has been gathered and some of its segments are still to go.
+    segmented: Option<Box<Segmented>>,
+    /// A segment has gone in this step.
+    worked: bool,
     stopped: bool,
     /// Completions that are held, oldest first.
     held: VecDeque<u32>,
     /// Buffers read only after they were reported done: address and length.
     afterwards: VecDeque<(u64, u32)>,
     dirty: bool,
+}
+
+/// A packet that goes as several frames.
+#[derive(Debug)]
+struct Segmented {
+    segments: Segmenter,
+    /// Its descriptors, and the last one's command word.
+    taken: u32,
+    last: u64,
 }
 
 /// The transmit path.
@@ -59,7 +80,7 @@ pub(super) struct TxPath {
 enum Stop {
     /// Nothing to do.
     Idle,
-    /// The wire is full.
+    /// The wire is full, or the batch is.
     Wait,
     /// For good.
     Fault(Box<Fault>),
@@ -68,13 +89,17 @@ enum Stop {
 impl TxPath {
     pub(super) fn set_up(&mut self, shared: &mut Shared, plan: TxPlan) {
         let mut old = std::mem::take(&mut self.queues);
-        for setup in &plan.queues {
+        for TxSetup { common: setup, head_at } in &plan.queues {
+            let head_at = *head_at;
             let known = old.iter().position(|q| q.setup.index == setup.index);
             self.queues.push(match known.map(|at| old.swap_remove(at)) {
-                Some(q) => TxQueue { setup: setup.clone(), ..q },
+                Some(q) => TxQueue { setup: setup.clone(), head_at, ..q },
                 None => TxQueue {
+                    head_at,
                     head: shared.regs.peek(setup.head_offset),
                     contexts: Default::default(),
+                    segmented: None,
+                    worked: false,
                     stopped: false,
                     held: VecDeque::new(),
                     afterwards: VecDeque::new(),
@@ -82,13 +107,6 @@ impl TxPath {
                     setup: setup.clone(),
                 },
             });
-        }
-        if let Some(q) = plan.head_writeback
-            && self.plan.head_writeback != Some(q)
-        {
-            let what = FaultKind::NotModelled("transmit head write-back");
-            let queue = Some(QueueId::Tx(q));
-            shared.log.push(Fault { queue, descriptor: None, address: None, what });
         }
         self.plan = plan;
     }
@@ -120,7 +138,7 @@ impl TxPath {
             let mut sender = Sender { plan, scratch, piece, wire, now };
             let before = q.head;
             let stop = q.run(shared, &mut sender, master);
-            moved |= q.head != before;
+            moved |= q.head != before || std::mem::take(&mut q.worked);
             match stop {
                 Some(Stop::Fault(fault)) => {
                     q.stopped = true;
@@ -201,6 +219,11 @@ impl TxQueue {
         ring: &Ring,
         tail: u32,
     ) -> Option<Stop> {
+        if self.segmented.is_some()
+            && let Err(stop) = self.send_segments(shared, sender, ring)
+        {
+            return Some(stop);
+        }
         for _ in 0..BATCH {
             if self.head == tail {
                 return Some(Stop::Idle);
@@ -309,8 +332,15 @@ impl TxQueue {
                 return Err(self.fault(at, None, what));
             }
         };
-        let frame = &mut *sender.scratch;
         let context = &self.contexts[packet.context];
+        if packet.is_segmented() {
+            let segments = packet
+                .segment(std::mem::take(sender.scratch), context, sender.plan)
+                .map_err(|what| self.fault(self.head, None, what))?;
+            self.segmented = Some(Box::new(Segmented { segments, taken, last }));
+            return self.send_segments(shared, sender, ring);
+        }
+        let frame = &mut *sender.scratch;
         packet
             .finish(frame, context, sender.plan.tag)
             .map_err(|what| self.fault(self.head, None, what))?;
@@ -332,6 +362,33 @@ impl TxQueue {
         }
         self.done(shared, ring, taken, last);
         Ok(())
+    }
+
+    /// Sends up to a batch of the segments of the packet at the head. Its descriptors are used up
+    /// with the last one.
+    #[cold]
+    fn send_segments(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+    ) -> Result<(), Stop> {
+        let Some(mut packet) = self.segmented.take() else { return Ok(()) };
+        for _ in 0..BATCH {
+            if let Err(stop) = sender.send(shared, self.setup.slot, packet.segments.frame()) {
+                self.segmented = Some(packet);
+                return Err(stop);
+            }
+            self.worked = true;
+            if !packet.segments.advance() {
+                shared.tally.segmented += 1;
+                *sender.scratch = packet.segments.into_memory();
+                self.done(shared, ring, packet.taken, packet.last);
+                return Ok(());
+            }
+        }
+        self.segmented = Some(packet);
+        Err(Stop::Wait)
     }
 
     /// Reads one descriptor's bytes.
@@ -356,7 +413,7 @@ impl TxQueue {
 
     /// Uses up `taken` descriptors, the last of which has the command word `last`.
     #[inline(always)]
-    fn done(&mut self, shared: &Shared, ring: &Ring, taken: u32, last: u64) {
+    fn done(&mut self, shared: &mut Shared, ring: &Ring, taken: u32, last: u64) {
         let mut end = self.head + taken - 1;
         if end >= ring.size {
             end -= ring.size;
@@ -364,12 +421,28 @@ impl TxQueue {
         if last & TxDesc::RS != 0 {
             if shared.chaos.holds() || !self.held.is_empty() {
                 self.held.push_back(end);
+            } else if self.head_at.is_some() {
+                self.report_head(shared, ring, end);
             } else {
                 report(ring, end);
             }
         }
         self.head = if end + 1 == ring.size { 0 } else { end + 1 };
         self.dirty = true;
+    }
+
+    /// Writes the head to memory when descriptor `at` and all before it are done (82599 datasheet
+    /// 7.2.3.5.2). The descriptors stay as they are.
+    #[cold]
+    fn report_head(&mut self, shared: &mut Shared, ring: &Ring, at: u32) {
+        let Some(address) = self.head_at else { return };
+        let head = if at + 1 >= ring.size { 0 } else { at + 1 };
+        if let Err(what) = shared.memory.put(address, head) {
+            self.stopped = true;
+            let queue = Some(QueueId::Tx(self.setup.index));
+            let descriptor = Some(at);
+            shared.log.push(Fault { queue, descriptor, address: Some(address), what });
+        }
     }
 
     /// Reports some or all held completions, and reads what was reported too early.
@@ -381,11 +454,16 @@ impl TxQueue {
         } else {
             most
         };
+        let ring = self.setup.ring.take();
         for _ in 0..go {
-            if let (Some(at), Some(ring)) = (self.held.pop_front(), &self.setup.ring) {
+            let (Some(at), Some(ring)) = (self.held.pop_front(), &ring) else { break };
+            if self.head_at.is_some() {
+                self.report_head(shared, ring, at);
+            } else {
                 report(ring, at);
             }
         }
+        self.setup.ring = ring;
         if most == 0
             && let Some((address, len)) = self.afterwards.pop_front()
         {

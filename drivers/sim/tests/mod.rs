@@ -8,5 +8,6 @@ mod registers;
 mod registers_82576;
 mod registers_x540;
 mod rig;
+mod segmentation;
 mod traffic_82576;
 mod transmit;

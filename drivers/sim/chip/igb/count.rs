@@ -2,7 +2,7 @@
 
 use crate::drivers::igb::regs::{
     BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, HGORCL, HGOTCL, HGPTC, MPC, MPRC, MPTC, PRC64,
-    PTC64, RLEC, RNBC, ROC, RPTHC, RQDPC, RUC, TORL, TOTL, TPR, TPT, XOFFRXC, XOFFTXC,
+    PTC64, RLEC, RNBC, ROC, RPTHC, RQDPC, RUC, TORL, TOTL, TPR, TPT, TSCTC, XOFFRXC, XOFFTXC,
 };
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::stats::Tally;
@@ -41,6 +41,7 @@ pub(super) fn count(regs: &RegFile, tally: &Tally) {
     regs.count_wide::<HGOTCL>(0, tx.octets);
     regs.count::<MPTC>(0, tx.multicast);
     regs.count::<BPTC>(0, tx.broadcast);
+    regs.count::<TSCTC>(0, tally.segmented);
     // Up to 64, 127, 255, 511, 1023 bytes, and longer.
     regs.count_row::<PTC64, _>(tx.bins);
     for (n, r, _) in tally.slots() {

@@ -143,7 +143,6 @@ impl Chip for Igb {
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             // Without "set link up" the MAC takes no notice of the PHY's link (8.2.1).
             linked: regs.get::<CTRL>(0).has(CTRL::SLU),
-            forced: false,
         }
     }
 

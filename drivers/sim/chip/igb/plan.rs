@@ -4,8 +4,8 @@ use super::super::Chip;
 use super::{Igb, Variant};
 use crate::drivers::igb::regs::later::{RAH_24, RAL_24};
 use crate::drivers::igb::regs::{
-    CTRL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK, RXCSUM, SRRCTL, TCTL,
-    TDWBAL, VET, VFTA,
+    CTRL, DTXTCPFLGH, DTXTCPFLGL, MRQC, MTA, RAH, RAH_16, RAL, RAL_16, RCTL, RETA, RLPML, RSSRK,
+    RXCSUM, SRRCTL, TCTL, VET, VFTA,
 };
 use crate::drivers::intel::RxDesc;
 use crate::drivers::sim::memory::Memory;
@@ -14,6 +14,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
     station, tx_queues,
 };
+use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
 
 /// Error bits of the write-back (7.1.5.2).
@@ -104,16 +105,14 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 /// The transmit side.
 pub(super) fn tx(chip: &Igb, regs: &RegFile, memory: &Memory) -> TxPlan {
     let (tctl, ctrl) = (regs.get::<TCTL>(0), regs.get::<CTRL>(0));
-    let queues = tx_queues(chip, regs, memory);
-    let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);
     TxPlan {
         on: tctl.has(TCTL::TXEN),
         pad: tctl.has(TCTL::PSP),
         longest: LONGEST,
         tag: regs.get::<VET>(0).get(VET::VET) as u16,
+        flags: FlagMasks::new(regs.get::<DTXTCPFLGL>(0).raw(), regs.get::<DTXTCPFLGH>(0).raw()),
         obey_pause: ctrl.has(CTRL::RFCE),
         send_pause: ctrl.has(CTRL::TFCE),
-        head_writeback: queues.iter().map(|q| q.index).find(writes_head),
-        queues,
+        queues: tx_queues(chip, regs, memory),
     }
 }

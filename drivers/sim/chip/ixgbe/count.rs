@@ -2,8 +2,8 @@
 
 use crate::drivers::ixgbe::regs::{
     BPRC, BPTC, CRCERRS, GORCL, GOTCL, GPRC, GPTC, LXOFFRXCNT, LXOFFTXC, MPC, MPRC, MPTC, PRC64,
-    PTC64, QBRC_L, QBTC_L, QPRC, QPRDC, QPTC, ROC, RUC, RXDGBCL, RXDGPC, RXNFGBCL, RXNFGPC, TORL,
-    TPR, TPT, TXDGBCL, TXDGPC, XEC,
+    PTC64, PTC127, QBRC_L, QBTC_L, QPRC, QPRDC, QPTC, ROC, RUC, RXDGBCL, RXDGPC, RXNFGBCL, RXNFGPC,
+    TORL, TPR, TPT, TXDGBCL, TXDGPC, XEC,
 };
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::stats::Tally;
@@ -33,16 +33,19 @@ pub(super) fn count(regs: &RegFile, tally: &Tally) {
     // Up to 64, 127, 255, 511, 1023 bytes, and longer.
     regs.count_row::<PRC64, _>(rx.bins);
     let tx = &tally.tx;
-    // The pause frames that the MAC makes up are in these: 64 bytes each.
-    regs.count::<GPTC>(0, tx.frames + tally.pauses.0);
-    regs.count_wide::<GOTCL>(0, tx.octets + tally.pauses.0 * 64);
-    regs.count::<TPT>(0, tx.frames + tally.pauses.0);
+    // The pause frames that the MAC makes up are in these: multicast, 64 bytes each.
+    let pauses = tally.pauses.0;
+    regs.count::<GPTC>(0, tx.frames + pauses);
+    regs.count_wide::<GOTCL>(0, tx.octets + pauses * 64);
+    regs.count::<TPT>(0, tx.frames + pauses);
+    regs.count::<MPTC>(0, tx.multicast + pauses);
     regs.count::<TXDGPC>(0, tx.frames);
     regs.count_wide::<TXDGBCL>(0, tx.octets);
-    regs.count::<MPTC>(0, tx.multicast);
     regs.count::<BPTC>(0, tx.broadcast);
     // Up to 64, 127, 255, 511, 1023 bytes, and longer.
-    regs.count_row::<PTC64, _>(tx.bins);
+    let [smallest, more @ ..] = tx.bins;
+    regs.count::<PTC64>(0, smallest + pauses);
+    regs.count_row::<PTC127, _>(more);
     for (n, r, t) in tally.slots() {
         regs.count::<QPRC>(n, r.frames);
         regs.count_wide::<QBRC_L>(n, r.octets);

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::{Chip, allotted, queues_in};
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MACC, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS,
-    RXCTRL, STATUS, TDBAL, TQSM,
+    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
+    STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -155,7 +155,6 @@ impl Chip for Ixgbe {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             linked: true,
-            forced: self.variant.has_copper() && regs.get::<MACC>(0).has(MACC::FLU),
         }
     }
 

@@ -3,8 +3,9 @@
 use super::super::Chip;
 use super::{Ixgbe, Variant};
 use crate::drivers::ixgbe::regs::{
-    DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RETA, RSSRK,
-    RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL, x550::ERETA,
+    DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA,
+    RAH, RAL, RETA, RSSRK, RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
+    x550::ERETA,
 };
 use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
@@ -12,6 +13,7 @@ use crate::drivers::sim::setup::{
     ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
     station, tx_queues,
 };
+use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
 
 /// Error bits of the write-back (datasheet 7.1.6.2).
@@ -88,16 +90,14 @@ fn rss(chip: &Ixgbe, regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
 pub(super) fn tx(chip: &Ixgbe, regs: &RegFile, memory: &Memory) -> TxPlan {
     let held = regs.get::<SECTXSTAT>(0).has(SECTXSTAT::SECTX_RDY);
     let dma = regs.get::<DMATXCTL>(0);
-    let queues = tx_queues(chip, regs, memory);
-    let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);
     TxPlan {
         on: dma.has(DMATXCTL::TE) && !held,
         pad: regs.get::<HLREG0>(0).has(HLREG0::TXPADEN),
         longest: LONGEST,
         tag: dma.get(DMATXCTL::VT) as u16,
+        flags: FlagMasks::new(regs.get::<DTXTCPFLGL>(0).raw(), regs.get::<DTXTCPFLGH>(0).raw()),
         obey_pause: regs.get::<MFLCN>(0).has(MFLCN::RFCE),
         send_pause: regs.get::<FCCFG>(0).get(FCCFG::TFCE) == 1,
-        head_writeback: queues.iter().map(|q| q.index).find(writes_head),
-        queues,
+        queues: tx_queues(chip, regs, memory),
     }
 }

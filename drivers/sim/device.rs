@@ -22,6 +22,7 @@ use super::lawyer::{Lawyer, Violation};
 use super::memory::GuestMemory;
 use super::regs::RegFile;
 use super::setup::{CONTROL, ENABLE, HEAD, QueueReg, TAIL};
+use super::sfp::Cage;
 use super::spec::SimConfig;
 use super::trace::{Event, Trace, Traced};
 use super::wire::Wire;
@@ -35,10 +36,12 @@ pub(super) struct Slow {
     pub(super) link: Link,
     /// On the MDIO bus, where the chip has one.
     pub(super) phy: Phy,
+    /// For an SFP+ module, where the board has one.
+    pub(super) cage: Cage,
     /// The 10GBASE-T one.
     pub(super) copper: Option<Copper>,
     lawyer: Option<Lawyer>,
-    /// Offsets outside the table that were logged already.
+    /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
 }
 
@@ -130,6 +133,7 @@ impl Device {
                 eeprom: chip.eeprom(mac),
                 link: Link::default(),
                 phy: chip.phy(),
+                cage: chip.cage(mac),
                 copper: chip.copper(),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
@@ -189,6 +193,14 @@ impl Device {
         let was_out = std::mem::replace(&mut self.engine().unplugged, !up);
         if up && was_out {
             self.chip.plugged_in(self, &mut slow);
+        }
+    }
+
+    /// See [`SimNic::set_module`](super::SimNic::set_module).
+    pub(super) fn plug_module(&self, present: bool) {
+        let mut slow = self.slow();
+        if slow.cage.insert(present) {
+            self.chip.module_changed(self, &mut slow);
         }
     }
 
@@ -277,6 +289,13 @@ impl Device {
             // Nobody is at home during a reset.
             return;
         }
+        if let Some(meta) = self.regs.map.without_effect(home)
+            && value != meta.reset
+            && slow.logged.insert(meta.offset)
+        {
+            tracing::info!(nic = %self.name, register = meta.name, offset = home, "not modelled");
+        }
+        let value = self.regs.merge(home, value);
         match self.chip.queue_block(home).map(|(_, register)| register) {
             Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),

@@ -68,6 +68,11 @@ impl Eeprom {
         self.words.get(address as usize).copied().unwrap_or(0xffff)
     }
 
+    /// How many words there are, as EEC.SIZE has it: 64 times two to the power of this.
+    pub(super) fn size_code(&self) -> u32 {
+        (self.words.len() / 64).max(1).ilog2().min(15)
+    }
+
     /// Spoils one bit, for tests of drivers that check.
     pub(super) fn corrupt(&mut self, address: u32) {
         if let Some(word) = self.words.get_mut(address as usize) {

@@ -33,6 +33,9 @@
 //!   their time, by the clock or by how often software looks. A register that is not in the table
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
+//! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
+//!   CTRL.RST leaves the link alone, LRST does not.
 //! - X540 and X550: the 10GBASE-T PHY on the MDIO bus, whose negotiation takes half a second, with
 //!   rates from 100 Mbit/s up and low power; shadow RAM and flash; the semaphore in front of
 //!   SW_FW_SYNC; commands to the firmware; of the X550 also 512 redirection entries.
@@ -55,7 +58,7 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
 //! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
-//! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
+//! traffic classes, time stamps and wake-up. Of the 82599, PHYs on
 //! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
 //! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
 //! wait in).
@@ -82,6 +85,7 @@ mod regs;
 mod rss;
 mod rx;
 mod setup;
+mod sfp;
 mod spec;
 mod stats;
 mod trace;

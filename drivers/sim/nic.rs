@@ -194,6 +194,11 @@ impl SimNic {
         self.device.plug(up);
     }
 
+    /// Puts an SFP+ module into the cage or takes it out, where the board has a cage.
+    pub fn set_module(&self, present: bool) {
+        self.device.plug_module(present);
+    }
+
     /// Clears PCI bus mastering behind the driver's back.
     pub fn lose_bus_master(&self) {
         self.device.lose_bus_master();

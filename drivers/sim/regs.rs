@@ -17,9 +17,24 @@ pub(super) struct Map {
     /// By word: where its value lives; differs for second addresses of a register.
     home: Box<[u16]>,
     lines: Vec<&'static RegMeta>,
+    /// By line: the bits that software can write.
+    writable: Vec<u32>,
+    /// By line: what is written has no effect.
+    storage: Vec<bool>,
     pairs: &'static [Pair],
     /// Largest value of a pair; it sticks there.
     wide_max: u64,
+}
+
+/// What is known of registers beyond a table's lines.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Bits that software can write.
+    pub(super) writable: Vec<(&'static str, u32)>,
+    /// Registers where those are all fields that the table names.
+    pub(super) strict: &'static [&'static str],
+    /// Registers that keep what is written, and nothing comes of it.
+    pub(super) storage: Vec<&'static str>,
 }
 
 impl fmt::Debug for Map {
@@ -47,20 +62,52 @@ impl Map {
                 line[word] = n;
             }
         }
-        let find = |name: &str| lines.iter().copied().find(|m| m.name == name);
+        // A later line takes an earlier one's place.
+        let find = |name: &str| lines.iter().rev().copied().find(|m| m.name == name);
         for (alias, target) in aliases {
             let (Some(alias), Some(target)) = (find(alias), find(target)) else { continue };
             for (from, to) in words(alias).zip(words(target)) {
                 home[from] = to as u16;
             }
         }
-        Self { len, line, home, lines, pairs, wide_max }
+        let (writable, storage) = (vec![u32::MAX; lines.len()], vec![false; lines.len()]);
+        Self { len, line, home, lines, writable, storage, pairs, wide_max }
+    }
+
+    /// The same map, minding the notes.
+    pub(super) fn noting(mut self, notes: &Notes) -> Self {
+        for (n, meta) in self.lines.iter().enumerate() {
+            let listed = notes.writable.iter().find(|(name, _)| *name == meta.name);
+            self.writable[n] = match listed {
+                Some((_, bits)) => *bits,
+                None if notes.strict.contains(&meta.name) => {
+                    meta.fields.iter().fold(0, |bits, field| bits | field.mask())
+                }
+                None => u32::MAX,
+            };
+            self.storage[n] = notes.storage.contains(&meta.name);
+        }
+        self
+    }
+
+    fn line_of(&self, offset: u32) -> Option<usize> {
+        usize::from(*self.line.get((offset / 4) as usize)?).checked_sub(1)
+    }
+
+    /// The bits of the register at `offset` that software can write.
+    fn writable(&self, offset: u32) -> u32 {
+        self.line_of(offset).map_or(u32::MAX, |n| self.writable[n])
+    }
+
+    /// The register at `offset`, if what is written there has no effect.
+    pub(super) fn without_effect(&self, offset: u32) -> Option<&'static RegMeta> {
+        let n = self.line_of(offset)?;
+        self.storage[n].then_some(self.lines[n])
     }
 
     /// The table's line for a BAR offset.
     pub(super) fn meta(&self, offset: u32) -> Option<&'static RegMeta> {
-        let n = *self.line.get((offset / 4) as usize)?;
-        self.lines.get(usize::from(n).checked_sub(1)?).copied()
+        self.lines.get(self.line_of(offset)?).copied()
     }
 
     /// Offset at which the register at `offset` is stored, for those with two addresses.
@@ -184,6 +231,13 @@ impl RegFile {
             (Access::Rc, Some(word)) => word.swap(0, Ordering::AcqRel),
             (_, Some(word)) => word.load(Ordering::Acquire),
         }
+    }
+
+    /// What a write of `value` leaves in the register at `offset`, were it a plain one: bits that
+    /// software cannot write stay.
+    pub(super) fn merge(&self, offset: u32, value: u32) -> u32 {
+        let writable = self.map.writable(offset);
+        if writable == u32::MAX { value } else { value & writable | self.peek(offset) & !writable }
     }
 
     /// Writes as software does. `offset` is a home offset inside the BAR.

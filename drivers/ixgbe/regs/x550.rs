@@ -16,8 +16,6 @@ crate::registers! {
     ERETA[96; 4] @ 0x0EE80, Rw, reset 0, "8.2.3.7.15 (X550)"
     /// UDP ports of tunnels.
     VXLANCTRL @ 0x0507C, Rw, reset 0, "8.2.3.7 (X550)" { VXLAN = 0..=15, GENEVE = 16..=31 }
-    /// Writes a word of the flash's shadow RAM.
-    EEWR @ 0x10018, Sc, reset 0, "8.2.3.2 (X540)" { START = 0, DONE = 1, ADDR = 2..=15, DATA = 16..=31 }
     /// Memory of the host interface, which commands to the firmware and its answers are in.
     FLEX_MNG[448; 4] @ 0x15800, Rw, reset 0, "8.2.3.26 (X540)"
     /// Control of the host interface: C tells the firmware of a command and clears when it is done.

@@ -12,6 +12,7 @@ use super::lawyer::Lawyer;
 use super::memory::Memory;
 use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
+use super::sfp::Cage;
 use super::stats::Tally;
 use crate::port::MacAddr;
 
@@ -115,6 +116,11 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
         Phy::default()
     }
 
+    /// The SFP+ cage of an adapter whose address is `mac`.
+    fn cage(&self, _mac: MacAddr) -> Cage {
+        Cage::new(None)
+    }
+
     /// The 10GBASE-T PHY on its MDIO bus.
     fn copper(&self) -> Option<Copper> {
         None
@@ -173,6 +179,9 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
 
     /// The cable was plugged in again.
     fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
+
+    /// A module was put into the cage, or taken out.
+    fn module_changed(&self, _device: &Device, _slow: &mut Slow) {}
 
     /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
     /// through [`change_causes`](Device::change_causes).

@@ -1,8 +1,10 @@
 //! The model played by hand, register by register: what the driver of this crate never asks for,
 //! and what it must never do.
 
+mod board;
 mod guest;
 mod interrupts;
+mod masks;
 mod receive;
 mod registers;
 mod registers_82576;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::registers::{asked, nic};
 use super::rig::{Rig, udp};
-use crate::drivers::ixgbe::regs::x550::{EEWR, ERETA, FLEX_MNG, HICR};
+use crate::drivers::ixgbe::regs::x550::{ERETA, FLEX_MNG, HICR};
 use crate::drivers::ixgbe::regs::{
     AUTOC, CTRL, EEC, EERD, EICR, FWSM, HLREG0, LINKS, MACC, MRQC, MSCA, MSRWD, RSSRK, RXCSUM,
     RXCTRL, RXPBSIZE, SW_FW_SYNC, SWSM,
@@ -205,6 +205,7 @@ fn word(bar: &SimBar, at: u32) -> u16 {
     EERD::read(bar).get(EERD::DATA) as u16
 }
 
+const EEWR: u32 = 0x10018;
 const FLUDONE: u32 = 1 << 26;
 const FLUP: u32 = 1 << 23;
 
@@ -215,10 +216,13 @@ fn words_are_written_to_the_shadow_ram_and_then_to_the_flash() {
     assert!(done() && EEC::read(&bar).has(EEC::PRES) && EEC::read(&bar).has(EEC::AUTO_RD));
     assert_eq!(64 << EEC::read(&bar).get(EEC::SIZE), 0x1000, "words");
     assert_eq!(word(&bar, u32::from(word(&bar, 9)) + 1), 0x0302, "the address");
-    let write = EEWR(0).with(EEWR::START, 1).with(EEWR::ADDR, 0x3e0);
-    write.with(EEWR::DATA, 0xcafe).write(&bar);
-    assert!(!EEWR::read(&bar).has(EEWR::DONE));
-    assert!(asked(|| EEWR::read(&bar).has(EEWR::DONE)) < 100);
+    // EEWR: start, done, address and data are where EERD has them.
+    let write = |at: u32, word: u32| {
+        bar.write32(EEWR, EERD(1).with(EERD::ADDR, at).with(EERD::DATA, word).raw());
+        let done = || EERD(bar.read32(EEWR)).has(EERD::DONE);
+        assert!(!done() && asked(done) < 100);
+    };
+    write(0x3e0, 0xcafe);
     assert_eq!(word(&bar, 0x3e0), 0xcafe);
     EEC(EEC::read(&bar).raw() | FLUP).write(&bar);
     assert!(!done());
@@ -226,7 +230,7 @@ fn words_are_written_to_the_shadow_ram_and_then_to_the_flash() {
     assert_eq!(EEC::read(&bar).raw() & FLUP, 0);
     assert!(EEC::read(&bar).has(EEC::PRES));
     // Beyond its end there is nothing.
-    write.with(EEWR::ADDR, 0x3fff).write(&bar);
+    write(0x3fff, 0xcafe);
     assert_eq!(word(&bar, 0x3fff), 0xffff);
 }
 

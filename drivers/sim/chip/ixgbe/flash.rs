@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::Variant;
-use crate::drivers::ixgbe::regs::{EEC, x550::EEWR};
+use super::table::EEWR;
+use crate::drivers::ixgbe::regs::{EEC, EERD};
 use crate::drivers::sim::common::QUICK;
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
@@ -13,9 +14,8 @@ use crate::drivers::sim::later::{Effect, Takes};
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
-/// Words of the shadow RAM, and EEC.SIZE for that many: 64 shifted by it.
+/// Words of the shadow RAM.
 const WORDS: usize = 0x1000;
-const SIZE: u32 = 6;
 
 /// EEC: copy to the flash; the copy is done.
 const FLUP: u32 = 1 << 23;
@@ -117,8 +117,7 @@ fn checksum(variant: Variant, words: &[u16]) -> u16 {
 
 /// After a reset: nothing is being copied.
 pub(super) fn reset(d: &Device) {
-    let size = EEC(0).with(EEC::SIZE, SIZE).raw();
-    d.regs.change(EEC::META.offset, 0, size | FLUDONE);
+    d.regs.change(EEC::META.offset, 0, FLUDONE);
 }
 
 /// EEC: FLUP copies the shadow RAM.
@@ -131,13 +130,12 @@ pub(super) fn write_eec(d: &Device, slow: &mut Slow, value: u32) {
     }
 }
 
-/// EEWR: one word into the shadow RAM.
-pub(super) fn write_eewr(d: &Device, slow: &mut Slow, eewr: EEWR) {
-    d.regs.set(0, eewr.with(EEWR::DONE, 0));
-    if eewr.has(EEWR::START) {
-        slow.eeprom.store(eewr.get(EEWR::ADDR), eewr.get(EEWR::DATA) as u16);
-        let done = EEWR::DONE.mask();
-        d.after(slow, QUICK, EEWR::META.offset, EEWR::START.mask(), done, Effect::None);
+/// EEWR: one word into the EEPROM or the shadow RAM.
+pub(super) fn write_eewr(d: &Device, slow: &mut Slow, value: EERD) {
+    d.regs.poke(EEWR, value.with(EERD::DONE, 0).raw());
+    if value.has(EERD::START) {
+        slow.eeprom.store(value.get(EERD::ADDR), value.get(EERD::DATA) as u16);
+        d.after(slow, QUICK, EEWR, EERD::START.mask(), EERD::DONE.mask(), Effect::None);
     }
 }
 

@@ -8,23 +8,27 @@ use crate::drivers::ixgbe::regs::{
     STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
-use crate::drivers::sim::eeprom::{Eeprom, mac_words};
+use crate::drivers::sim::eeprom::Eeprom;
 use crate::drivers::sim::fault::QueueId;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
 use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
+use crate::drivers::sim::sfp::Cage;
 use crate::drivers::sim::stats::Tally;
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
+mod board;
 mod copper;
 mod count;
 mod flash;
 mod hostif;
 mod link;
+mod nvm;
 mod plan;
 mod special;
+mod table;
 mod variant;
 mod x540;
 
@@ -59,8 +63,11 @@ impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let table = regs::table().chain(self.variant.more().iter().copied());
-            Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, (1 << 36) - 1)
+            let more = self.variant.more().iter().copied();
+            let table = table::rest().chain(regs::table()).chain(more);
+            let aliases = [regs::ALIASES, table::ALIASES].concat();
+            Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
+                .noting(&table::notes(self.variant))
         })
     }
 
@@ -70,13 +77,18 @@ impl Chip for Ixgbe {
 
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
         match self.variant {
-            Variant::I82599 => eeprom(mac),
+            Variant::I82599 => nvm::eeprom(mac),
             variant => flash::image(variant, mac),
         }
     }
 
+    fn cage(&self, mac: MacAddr) -> Cage {
+        let module = self.variant.has_cage().then(|| board::module(mac));
+        Cage::new(module)
+    }
+
     fn copper(&self) -> Option<Copper> {
-        self.variant.has_copper().then(|| Copper::new(self.variant))
+        (!self.variant.has_cage()).then(|| Copper::new(self.variant))
     }
 
     fn mbps(&self) -> u32 {
@@ -132,6 +144,11 @@ impl Chip for Ixgbe {
         regs.change(EICR::META.offset, 0, EICR::LSC.mask());
     }
 
+    fn module_changed(&self, device: &Device, slow: &mut Slow) {
+        board::module_changed(device, slow.cage.is_full());
+        link::train(device, slow);
+    }
+
     fn plugged_in(&self, device: &Device, slow: &mut Slow) {
         if slow.copper.is_some() {
             copper::negotiate(device, slow);
@@ -154,7 +171,7 @@ impl Chip for Ixgbe {
         Mac {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
-            linked: true,
+            linked: !self.variant.has_cage() || board::linked(regs) && link::possible(regs),
         }
     }
 
@@ -193,49 +210,6 @@ impl Chip for Ixgbe {
     }
 
     fn strict(&self) -> &'static [&'static str] {
-        &[
-            "CTRL", "FCTRL", "MRQC", "RXCSUM", "HLREG0", "RXCTRL", "RDRXCTL", "DMATXCTL", "MTQC",
-            "RDLEN", "TDLEN", "RXDCTL", "TXDCTL", "SRRCTL",
-        ]
+        table::STRICT
     }
-}
-
-/// The pointers to sections that the checksum covers: words 0x03 to 0x0E (analog, PCIe, link,
-/// core, MAC and CSR sections; datasheet 6.2).
-const POINTERS: std::ops::Range<usize> = 0x03..0x0F;
-/// Link configuration words of LAN 0 and LAN 1: pointers to sections whose first word is their
-/// length.
-const CORE0: u16 = 0x100;
-const MAC0: u16 = 0x180;
-const LINK0: u16 = 0x1c0;
-
-/// The EEPROM of an adapter with one port used (82599 datasheet 6).
-fn eeprom(mac: MacAddr) -> Eeprom {
-    let mut words = vec![0xffffu16; 0x400];
-    words[..0x40].fill(0);
-    // EEPROM control words 1 to 3: signature 01b at 15:14 of word 0, and size.
-    words[0x00] = 0x4500;
-    words[0x01] = 0x0010;
-    words[0x38] = 0x0003;
-    for pointer in POINTERS {
-        words[pointer] = 0xffff;
-    }
-    // Device capabilities: any SFP module will do.
-    words[0x2c] = 0x0001;
-    // Version of the image, and where to find the tracking id.
-    words[0x29] = 0x0080;
-    words[0x2d] = 0x8000;
-    words[0x2e] = 0x0210;
-    for (pointer, section, content) in [
-        // LAN core 0: the MAC address is the first three words behind the length.
-        (0x09, CORE0, mac_words(mac).to_vec()),
-        (0x0B, MAC0, vec![0x6004, 0xc09c, 0x000a, 0x8004]),
-        (0x04, LINK0, vec![0; 6]),
-    ] {
-        words[pointer] = section;
-        let at = usize::from(section);
-        words[at] = content.len() as u16;
-        words[at + 1..at + 1 + content.len()].copy_from_slice(&content);
-    }
-    Eeprom::new(words, CORE0 + 1, POINTERS)
 }

@@ -3,32 +3,63 @@
 
 use std::time::Duration;
 
-use super::{Ixgbe, link, x540};
+use super::table::EEWR;
+use super::{Ixgbe, board, flash, link, x540};
 use crate::drivers::ixgbe::regs::{
-    AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL,
-    FRTIMER, GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
-    SWSM,
+    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC,
+    EIMC_EX, EIMS, EIMS_EX, ESDP, FDIRCTRL, FRTIMER, FWSM, GPIE, I2CCTL, LINKS, MACC, MSCA, MSRWD,
+    PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT, SW_FW_SYNC, SWSM,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::later::{Effect, Takes};
-use crate::mmio::Register;
+use crate::mmio::{RegMeta, Register};
 
 const DMA_INIT: Takes = Takes { time: Duration::from_millis(3), reads: 4 };
 const SECURITY: Takes = Takes { time: Duration::from_micros(50), reads: 2 };
-const TRAINING: Takes = Takes { time: Duration::from_millis(20), reads: 5 };
 
 /// Both kinds of reset.
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
-/// Resets everything but the PCI configuration.
+/// What ports and firmware share: no software reset touches it.
+const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
+/// The link's own registers: CTRL.RST without LRST leaves them, and the link, alone (4.2.1.7).
+const LINK: [RegMeta; 8] = [
+    AUTOC::META,
+    AUTOC2::META,
+    AUTOC3::META,
+    ANLP1::META,
+    ANLP2::META,
+    PCS1GLCTL::META,
+    PCS1GANA::META,
+    MACC::META,
+];
+
+/// Resets everything but the PCI configuration; that is all that a reset not asked for in CTRL
+/// leaves.
 pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
-    let copper = chip.variant.has_copper();
-    let shared = x540::SHARED.map(|at| (at, d.regs.peek(at)));
+    let keeps_link = ctrl & RESETS == CTRL::RST.mask();
+    let shared = SHARED.iter().filter(|_| ctrl & RESETS != 0);
+    let kept: Vec<_> = shared
+        .chain(LINK.iter().filter(|_| keeps_link))
+        .map(|meta| (meta.offset, d.regs.peek(meta.offset)))
+        .collect();
+    let (size, module) = (slow.eeprom.size_code(), slow.cage.is_full());
     d.reset(slow, ctrl & RESETS, || {
-        d.regs.change(EEC::META.offset, 0, EEC::PRES.mask());
-        if copper {
-            x540::reset(d, shared);
+        let eec = EEC(0).with(EEC::PRES, 1).with(EEC::ADDR_SIZE, 1).with(EEC::SIZE, size);
+        d.regs.change(EEC::META.offset, 0, eec.raw());
+        // Firmware that does no management, and is well.
+        d.regs.set(0, FWSM(0).with(FWSM::FW_VAL, 1));
+        // The security blocks can pass packets, and nothing else.
+        d.regs.set(0, SECTXSTAT(0).with(SECTXSTAT::SECTX_OFF_DIS, 1));
+        d.regs.set(0, SECRXSTAT(0).with(SECRXSTAT::SECRX_OFF_DIS, 1));
+        if chip.variant.has_cage() {
+            board::reset(d, module);
+        } else {
+            x540::reset(d);
+        }
+        for (offset, value) in kept {
+            d.regs.poke(offset, value);
         }
     });
     let set = EEC::AUTO_RD.mask();
@@ -37,21 +68,15 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
     let set = RDRXCTL::DMAIDONE.mask();
     d.after(slow, DMA_INIT, RDRXCTL::META.offset, 0, set, Effect::None);
-    if !copper {
-        train(d, slow);
+    if !keeps_link && chip.variant.has_cage() {
+        link::train(d, slow);
     }
-}
-
-/// The link is being negotiated.
-fn train(d: &Device, slow: &mut Slow) {
-    d.engine().training = true;
-    d.after(slow, TRAINING, LINKS::META.offset, 0, 0, Effect::Trained);
 }
 
 /// See [`Chip::read`](super::Chip::read).
 pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
     let is = |o: u32| offset == o;
-    if chip.variant.has_copper()
+    if !chip.variant.has_cage()
         && let Some(value) = x540::read(d, slow, offset)
     {
         Some(value)
@@ -73,11 +98,8 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
         Some(link::read_links(d, slow).raw())
     } else if is(FRTIMER::META.offset) {
         Some(d.clock.now().as_micros() as u32)
-    } else if is(I2CCTL::META.offset) {
-        // Nothing is plugged into the cage: both lines float high or follow our drivers.
-        let value = d.regs.get::<I2CCTL>(0);
-        let (clock, data) = (value.get(I2CCTL::CLK_OUT), value.get(I2CCTL::DATA_OUT));
-        Some(value.with(I2CCTL::CLK_IN, clock).with(I2CCTL::DATA_IN, data).raw())
+    } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
+        Some(board::read_bus(d, slow))
     } else {
         None
     }
@@ -86,7 +108,7 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
 /// See [`Chip::write`](super::Chip::write).
 pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
-    if chip.variant.has_copper() && x540::write(chip, d, slow, offset, value) {
+    if !chip.variant.has_cage() && x540::write(chip, d, slow, offset, value) {
         return true;
     }
     if is(CTRL::META.offset) {
@@ -95,10 +117,18 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         d.write_eerd(slow, offset, value);
     } else if is(EEC::META.offset) {
         d.write_eeprom_control(offset, value);
+    } else if is(EEWR) {
+        flash::write_eewr(d, slow, EERD(value));
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(AUTOC::META.offset) {
-        write_autoc(d, slow, AUTOC(value));
+        link::write_autoc(d, slow, AUTOC(value));
+    } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
+        board::write_bus(d, slow, value);
+    } else if chip.variant.has_cage() && is(ESDP::META.offset) {
+        if board::write_pins(d, value) {
+            link::train(d, slow);
+        }
     } else if is(RDRXCTL::META.offset) {
         let done = d.regs.get::<RDRXCTL>(0).get(RDRXCTL::DMAIDONE);
         let _engine = d.engine();
@@ -152,15 +182,6 @@ fn write_ctrl(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     }
     d.regs.change(CTRL_AT, !RESETS, ctrl);
     d.write_master(slow, ctrl);
-}
-
-fn write_autoc(d: &Device, slow: &mut Slow, autoc: AUTOC) {
-    d.regs.set(0, autoc);
-    if autoc.has(AUTOC::RESTART_AN) {
-        let restart = AUTOC::RESTART_AN.mask();
-        d.after(slow, QUICK, AUTOC::META.offset, restart, 0, Effect::None);
-        train(d, slow);
-    }
 }
 
 /// Holds a security block's path still, or lets it go.

@@ -1,6 +1,6 @@
 //! The members of the family, and where they differ.
 
-use crate::drivers::ixgbe::regs::x550::{EEWR, ERETA, FLEX_MNG, FWSTS, HICR, VXLANCTRL};
+use crate::drivers::ixgbe::regs::x550::{ERETA, FLEX_MNG, FWSTS, HICR, VXLANCTRL};
 use crate::mmio::{RegMeta, Register};
 
 /// A chip of the family.
@@ -34,24 +34,19 @@ impl Variant {
         }
     }
 
-    /// Whether there is a PHY on chip, and what came with it.
-    pub(super) const fn has_copper(self) -> bool {
-        matches!(self, Self::X540 | Self::X550)
+    /// Whether there is an SFP+ cage and not a PHY.
+    pub(super) const fn has_cage(self) -> bool {
+        matches!(self, Self::I82599)
     }
 
     /// Registers that are not in the 82599's table.
     pub(super) const fn more(self) -> &'static [&'static RegMeta] {
         match self {
             Self::I82599 => &[],
-            Self::X540 => &[&EEWR::META, &FLEX_MNG::META, &HICR::META, &FWSTS::META],
-            Self::X550 => &[
-                &EEWR::META,
-                &FLEX_MNG::META,
-                &HICR::META,
-                &FWSTS::META,
-                &ERETA::META,
-                &VXLANCTRL::META,
-            ],
+            Self::X540 => &[&FLEX_MNG::META, &HICR::META, &FWSTS::META],
+            Self::X550 => {
+                &[&FLEX_MNG::META, &HICR::META, &FWSTS::META, &ERETA::META, &VXLANCTRL::META]
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Ixgbe, copper, flash, hostif};
 use crate::drivers::ixgbe::regs::{
-    AUTOC, EEC, FWSM, LINKS, MSCA, RXPBSIZE, SW_FW_SYNC, SWSM, x550::EEWR, x550::HICR,
+    AUTOC, EEC, FWSM, LINKS, MSCA, RXPBSIZE, SW_FW_SYNC, x550::HICR,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::mmio::Register;
@@ -14,15 +14,8 @@ const HOST_ONLY: u32 = 4;
 /// Receive packet buffer 0 has all 384 KiB after a reset.
 const BUFFER: u32 = 384;
 
-/// What the ports and the firmware share.
-pub(super) const SHARED: [u32; 2] = [SWSM::META.offset, SW_FW_SYNC::META.offset];
-
-/// What a reset leaves otherwise. The PHY and its link are left alone, and so is what the ports
-/// and the firmware share.
-pub(super) fn reset(d: &Device, shared: [(u32, u32); 2]) {
-    for (at, value) in shared {
-        d.regs.poke(at, value);
-    }
+/// What a reset leaves otherwise. The PHY and its link are left alone.
+pub(super) fn reset(d: &Device) {
     flash::reset(d);
     d.regs.set(0, FWSM(0).with(FWSM::FW_MODE, HOST_ONLY).with(FWSM::FW_VAL, 1));
     d.regs.set(0, RXPBSIZE(0).with(RXPBSIZE::SIZE, BUFFER));
@@ -49,8 +42,6 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         copper::write_msca(d, slow, MSCA(value));
     } else if is(EEC::META.offset) {
         flash::write_eec(d, slow, value);
-    } else if is(EEWR::META.offset) {
-        flash::write_eewr(d, slow, EEWR(value));
     } else if is(HICR::META.offset) {
         hostif::write_hicr(chip.variant, d, slow, value);
     } else if is(SW_FW_SYNC::META.offset) {

@@ -45,6 +45,13 @@ pub(super) struct Slow {
     logged: BTreeSet<u32>,
 }
 
+impl Slow {
+    /// Whether the queue with this control register will soon be enabled.
+    fn starts(&self, control: u32) -> bool {
+        self.later.iter().any(|l| l.offset == control && l.set & ENABLE != 0)
+    }
+}
+
 /// What the registers that show the link remember.
 #[derive(Debug, Default)]
 pub(super) struct Link {
@@ -297,6 +304,10 @@ impl Device {
         }
         let value = self.regs.merge(home, value);
         match self.chip.queue_block(home).map(|(_, register)| register) {
+            // A queue that is being switched on takes its tail.
+            Some(QueueReg::Tail) if slow.starts(home - TAIL + CONTROL) => {
+                self.regs.poke(home, value & 0xffff);
+            }
             Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),
             Some(QueueReg::Control) => self.write_queue_control(&mut slow, home, value),

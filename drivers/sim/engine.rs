@@ -167,6 +167,8 @@ pub(super) struct Engine {
     pub(super) master_lost: bool,
     /// The link is being negotiated, or the PHY is off.
     pub(super) training: bool,
+    /// The PHY leads the MAC's transmitter to its receiver.
+    pub(super) phy_loops: bool,
     mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
@@ -212,6 +214,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
+            phy_loops: false,
             mac: Mac { looped: false, master: true, linked: true },
             flap: 0,
             unplugged: false,
@@ -339,7 +342,7 @@ impl Engine {
         let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
         let mac = chip.mac(&regs);
         self.mac = mac;
-        if !mac.looped {
+        if !mac.looped && !self.phy_loops {
             self.looped = None;
         } else if self.looped.is_none() {
             self.looped = Some(Loopback::new());

@@ -8,6 +8,7 @@ mod masks;
 mod receive;
 mod registers;
 mod registers_82576;
+mod registers_i350;
 mod registers_x540;
 mod rig;
 mod segmentation;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::Chip;
 use crate::drivers::igb::regs::{
     self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+    later::PHPM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -23,7 +24,9 @@ mod nvm;
 mod phy;
 mod plan;
 mod special;
+mod table;
 mod variant;
+mod vendor;
 
 pub(in crate::drivers::sim) use phy::Phy;
 pub(super) use variant::{Igb, Variant};
@@ -50,7 +53,8 @@ impl Chip for Igb {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let table = regs::table().chain(self.variant.more().iter().copied());
+            let rest = table::REST.iter().filter(|_| self.variant == Variant::I350);
+            let table = regs::table().chain(self.variant.more().iter().copied()).chain(rest);
             Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, u64::MAX)
         })
     }
@@ -92,9 +96,9 @@ impl Chip for Igb {
         (n < self.queues()).then(|| queue(n as u16))
     }
 
-    /// 8.10.9, 8.10.10, 8.12.
+    /// 8.10.9, 8.10.10, 8.12. Not the I350, whose tails drivers test with the queues off.
     fn deaf_queues(&self) -> bool {
-        true
+        self.variant == Variant::I82576
     }
 
     fn rx_slot(&self, _: &RegFile, queue: u32) -> u8 {
@@ -114,7 +118,7 @@ impl Chip for Igb {
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(device, slow, offset)
+        special::read(self, device, slow, offset)
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
@@ -142,7 +146,9 @@ impl Chip for Igb {
             looped: regs.get::<RCTL>(0).get(RCTL::LBM) == LOOPED,
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             // Without "set link up" the MAC takes no notice of the PHY's link (8.2.1).
-            linked: regs.get::<CTRL>(0).has(CTRL::SLU),
+            // The I350 can also be told to leave it (PHPM).
+            linked: regs.get::<CTRL>(0).has(CTRL::SLU)
+                && !(self.variant == Variant::I350 && regs.get::<PHPM>(0).has(PHPM::GO_LINKD)),
         }
     }
 

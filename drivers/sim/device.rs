@@ -16,7 +16,7 @@ use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
 use super::engine::{Chaos, Engine, Way};
 use super::iommu::SimIommu;
-use super::irq::{InterruptMode, Pin};
+use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
 use super::memory::GuestMemory;
@@ -94,8 +94,7 @@ pub(super) struct Device {
     pub(super) gone: AtomicBool,
     /// What the thread that runs it waits for, if it is served.
     pub(super) wire_fd: Option<OwnedFd>,
-    /// Its interrupt line.
-    pub(super) pin: Pin,
+    pub(super) irq: Interrupts,
     /// Tails, too, go the slow way, to be traced or judged.
     watched: bool,
     trace: Option<Arc<Mutex<Trace>>>,
@@ -152,7 +151,7 @@ impl Device {
             skipped: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             wire_fd,
-            pin: Pin::default(),
+            irq: Interrupts::default(),
             watched: config.lawyer || config.trace > 0,
             trace,
         });
@@ -269,6 +268,7 @@ impl Device {
         let home = self.regs.map.home(offset);
         let mut slow = self.slow();
         self.settle(&mut slow, Passing::Read(home));
+        self.tell_due();
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "read of an unmodelled register");
         }
@@ -286,6 +286,7 @@ impl Device {
         let mut slow = self.slow();
         self.note(Event::Write { offset: home, value });
         self.settle(&mut slow, Passing::Nothing);
+        self.tell_due();
         if let Some(lawyer) = &mut slow.lawyer {
             lawyer.write(self.chip, &self.regs, home, value);
         }
@@ -349,6 +350,7 @@ impl Device {
         if self.is_gone() {
             return false;
         }
+        self.tell_due();
         if self.wanted.load(Ordering::Relaxed) > 0 {
             std::thread::yield_now();
             return false;
@@ -378,12 +380,15 @@ impl Device {
         if engine.shared.removal {
             self.vanish();
         }
-        let written = std::mem::take(&mut engine.shared.written);
-        if written != 0 {
-            self.change_causes(|regs| self.chip.received(regs, written));
+        let (rx, tx) = engine.shared.take_written();
+        if rx | tx != 0 {
+            self.change_causes(|regs| self.chip.written_back(regs, rx, tx));
+        }
+        if std::mem::take(&mut engine.shared.overrun) {
+            self.raise(Cause::Missed);
         }
         if engine.link_changed() {
-            self.change_causes(|regs| self.chip.link_changed(regs));
+            self.raise(Cause::Link);
         }
         moved
     }

@@ -210,7 +210,8 @@ impl Device {
 
     /// How long until something is due that nobody will say.
     fn next_due(&self) -> Option<Duration> {
-        self.pending.load(Ordering::Relaxed).then_some(NAPS_SERVED.0)
+        let later = self.pending.load(Ordering::Relaxed).then_some(NAPS_SERVED.0);
+        later.into_iter().chain(self.irq.next_due(self.clock.now())).min()
     }
 }
 

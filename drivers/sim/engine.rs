@@ -113,6 +113,12 @@ pub(super) struct Shared {
     pub(super) lawyer: Option<Lawyer>,
     /// Receive queues, one bit each, that have written packets back in this step.
     pub(super) written: u128,
+    /// Transmit queues that have reported packets done.
+    pub(super) reported: u128,
+    /// Those of them for which that is an interrupt cause.
+    told: u128,
+    /// The receive FIFO has overflown.
+    pub(super) overrun: bool,
     /// The card was pulled in this step.
     pub(super) removal: bool,
     now: Duration,
@@ -125,6 +131,13 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Receive and transmit queues with a cause of an interrupt since the last call.
+    #[inline]
+    pub(super) fn take_written(&mut self) -> (u128, u128) {
+        let reported = std::mem::take(&mut self.reported) & self.told;
+        (std::mem::take(&mut self.written), reported)
+    }
+
     #[cold]
     pub(super) fn note(&self, event: Event) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now, event);
@@ -200,6 +213,9 @@ impl Engine {
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
             lawyer: lawyer.then(|| Lawyer::new(map)),
             written: 0,
+            reported: 0,
+            told: 0,
+            overrun: false,
             removal: false,
             now: Duration::ZERO,
         };
@@ -319,6 +335,7 @@ impl Engine {
             shared.tally.missed += missed;
             shared.tally.touch();
             shared.truth.arrived += missed;
+            shared.overrun = true;
         }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
@@ -342,6 +359,7 @@ impl Engine {
         let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
         let mac = chip.mac(&regs);
         self.mac = mac;
+        self.shared.told = chip.tx_told(&regs);
         if !mac.looped && !self.phy_loops {
             self.looped = None;
         } else if self.looped.is_none() {

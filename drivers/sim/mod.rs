@@ -50,15 +50,16 @@
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
 //!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
 //!   by writing the head, at once whatever the thresholds say.
-//! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
-//!   on reading the causes.
+//! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
+//!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
 //!
 //! # What is not
 //!
-//! IPsec, and receive descriptors other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
+//! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
+//! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
 //! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
 //! traffic classes, time stamps and wake-up. Of the 82599, PHYs on the MDIO bus; of the X540 and
 //! X550, alarms and counters of the PHY; of the 82576 and I350, the PCS of fiber and SerDes
@@ -87,6 +88,7 @@ mod port;
 mod regs;
 mod rss;
 mod rx;
+pub mod served;
 mod setup;
 mod sfp;
 mod spec;

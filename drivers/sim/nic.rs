@@ -14,6 +14,7 @@ use super::iommu::SimIommu;
 use super::irq::{InterruptMode, InterruptSink};
 use super::lawyer::Violation;
 use super::memory::GuestMemory;
+use super::served::PciIdentity;
 use super::spec::SimConfig;
 use super::stats::Truth;
 use super::trace::Traced;
@@ -121,6 +122,27 @@ impl SimNic {
     /// Masks the line in the slot, or lets it through: then it is told again if it is asserted.
     pub fn mask_intx(&self, masked: bool) {
         self.device.mask_intx(masked);
+    }
+
+    /// Whether INTx is asserted, masked or not: what PCI Status bit 3 shows.
+    pub fn asserts_intx(&self) -> bool {
+        self.device.asserts_intx()
+    }
+
+    /// What it says of itself on the PCI bus.
+    pub fn pci_identity(&self) -> PciIdentity {
+        let chip = self.device.chip;
+        PciIdentity::of(self.device.model, chip.pci_id(), chip.map().len)
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.device.name
+    }
+
+    /// The address in its EEPROM.
+    pub fn mac(&self) -> MacAddr {
+        self.device.slow().eeprom.mac()
     }
 
     /// A function level reset: everything is as after power-on, and the slot enables nothing.

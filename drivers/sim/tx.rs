@@ -411,6 +411,12 @@ impl TxQueue {
         Ok(())
     }
 
+    /// Its bit in a mask of queues.
+    #[inline(always)]
+    fn bit(&self) -> u128 {
+        1 << (self.setup.index % 128)
+    }
+
     /// Uses up `taken` descriptors, the last of which has the command word `last`.
     #[inline(always)]
     fn done(&mut self, shared: &mut Shared, ring: &Ring, taken: u32, last: u64) {
@@ -425,6 +431,7 @@ impl TxQueue {
                 self.report_head(shared, ring, end);
             } else {
                 report(ring, end);
+                shared.reported |= self.bit();
             }
         }
         self.head = if end + 1 == ring.size { 0 } else { end + 1 };
@@ -442,7 +449,9 @@ impl TxQueue {
             let queue = Some(QueueId::Tx(self.setup.index));
             let descriptor = Some(at);
             shared.log.push(Fault { queue, descriptor, address: Some(address), what });
+            return;
         }
+        shared.reported |= self.bit();
     }
 
     /// Reports some or all held completions, and reads what was reported too early.
@@ -461,6 +470,7 @@ impl TxQueue {
                 self.report_head(shared, ring, at);
             } else {
                 report(ring, at);
+                shared.reported |= self.bit();
             }
         }
         self.setup.ring = ring;

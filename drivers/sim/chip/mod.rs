@@ -8,6 +8,7 @@ use std::fmt;
 use super::device::{Device, Slow};
 use super::eeprom::Eeprom;
 use super::fault::QueueId;
+use super::irq::Signals;
 use super::lawyer::Lawyer;
 use super::memory::Memory;
 use super::regs::{Map, RegFile};
@@ -34,11 +35,11 @@ fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The cause that a byte of IVAR leads to: valid bit, and the number of one of the 16 causes that
-/// there are without MSI-X.
-fn allotted(byte: u32) -> u32 {
+/// The vector that a byte of IVAR leads to, if it is valid and one of `vectors`. Without MSI-X it
+/// is the number of one of 16 causes.
+fn allotted(byte: u32, vectors: u32) -> Option<u8> {
     let (valid, number) = (byte & 0x80 != 0, byte & 0x3f);
-    if valid && number < 16 { 1 << number } else { 0 }
+    (valid && number < vectors).then_some(number as u8)
 }
 
 /// The chips there are a model of.
@@ -101,7 +102,7 @@ impl Model {
 }
 
 /// One chip.
-pub(super) trait Chip: fmt::Debug + Send + Sync {
+pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
     /// Its register table.
     fn map(&self) -> &'static Map;
 
@@ -173,22 +174,11 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// Writes that do more than store. False: there is nothing special about the register.
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool;
 
-    /// The link has come or gone: sets the interrupt cause. Only through
-    /// [`change_causes`](Device::change_causes).
-    fn link_changed(&self, regs: &RegFile);
-
     /// The cable was plugged in again.
     fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
 
     /// A module was put into the cage, or taken out.
     fn module_changed(&self, _device: &Device, _slow: &mut Slow) {}
-
-    /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
-    /// through [`change_causes`](Device::change_causes).
-    fn received(&self, regs: &RegFile, queues: u128);
-
-    /// Whether an unmasked cause asserts the interrupt line.
-    fn asserts(&self, regs: &RegFile) -> bool;
 
     /// Loopback and master disable.
     fn mac(&self, regs: &RegFile) -> Mac;

@@ -14,3 +14,5 @@ mod rig;
 mod segmentation;
 mod traffic_82576;
 mod transmit;
+mod vectors;
+mod vectors_82576;

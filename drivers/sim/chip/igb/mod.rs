@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::igb::regs::{
-    self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
-    later::PHPM,
+    self, CTRL, EERD, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL, later::PHPM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -125,20 +124,8 @@ impl Chip for Igb {
         special::write(self, device, slow, offset, value) || causes::write(device, offset, value)
     }
 
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(ICR::META.offset, 0, ICR::LSC.mask());
-    }
-
     fn plugged_in(&self, device: &Device, slow: &mut Slow) {
         phy::plugged_in(device, slow);
-    }
-
-    fn received(&self, regs: &RegFile, queues: u128) {
-        causes::received(self, regs, queues);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        regs.get::<ICR>(0).raw() & regs.get::<IMS>(0).raw() & !ICR::INTA.mask() != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {

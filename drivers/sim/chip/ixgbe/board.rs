@@ -3,6 +3,7 @@
 
 use crate::drivers::ixgbe::regs::{AUTOC2, ESDP, I2CCTL};
 use crate::drivers::sim::device::{Device, Slow};
+use crate::drivers::sim::irq::Cause;
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::sfp::{Light, Module};
 use crate::mmio::Register;
@@ -57,9 +58,13 @@ pub(super) fn write_pins(d: &Device, value: u32) -> bool {
 
 /// Puts a module in or takes it out.
 pub(super) fn module_changed(d: &Device, present: bool) {
-    let _engine = d.engine();
+    let engine = d.engine();
     d.regs.change(ESDP::META.offset, PRESENT, if present { PRESENT } else { 0 });
     d.changed();
+    drop(engine);
+    if present {
+        d.raise(Cause::Pin(PRESENT.trailing_zeros() as u8));
+    }
 }
 
 /// I2CCTL as it is: what software drives, and the levels of both lines.

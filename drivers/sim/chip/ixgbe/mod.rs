@@ -2,10 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::{Chip, allotted, queues_in};
+use super::Chip;
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
-    STATUS, TDBAL, TQSM,
+    self, DMATXCTL, HLREG0, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL, TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -24,6 +23,7 @@ mod copper;
 mod count;
 mod flash;
 mod hostif;
+mod irq;
 mod link;
 mod nvm;
 mod plan;
@@ -140,10 +140,6 @@ impl Chip for Ixgbe {
         special::write(self, device, slow, offset, value)
     }
 
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(EICR::META.offset, 0, EICR::LSC.mask());
-    }
-
     fn module_changed(&self, device: &Device, slow: &mut Slow) {
         board::module_changed(device, slow.cage.is_full());
         link::train(device, slow);
@@ -153,18 +149,6 @@ impl Chip for Ixgbe {
         if slow.copper.is_some() {
             copper::negotiate(device, slow);
         }
-    }
-
-    /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
-    fn received(&self, regs: &RegFile, queues: u128) {
-        let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
-        let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
-        regs.change(EICR::META.offset, 0, causes);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        // Bit 31 is reserved.
-        regs.get::<EICR>(0).raw() & regs.get::<EIMS>(0).raw() & !(1 << 31) != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {

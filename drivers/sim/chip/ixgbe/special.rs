@@ -1,14 +1,14 @@
-//! Registers that do something: reset, EEPROM access, semaphores, interrupt causes, security
+//! Registers that do something: reset, EEPROM access, semaphores, security
 //! blocks, link (82599 datasheet 4.2, 4.6.3, 5.2.5.3.2, 8.2.3).
 
 use std::time::Duration;
 
 use super::table::EEWR;
-use super::{Ixgbe, board, flash, link, x540};
+use super::{Ixgbe, board, flash, irq, link, x540};
 use crate::drivers::ixgbe::regs::{
-    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC,
-    EIMC_EX, EIMS, EIMS_EX, ESDP, FDIRCTRL, FRTIMER, FWSM, GPIE, I2CCTL, LINKS, MACC, MSCA, MSRWD,
-    PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT, SW_FW_SYNC, SWSM,
+    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, ESDP, FDIRCTRL, FRTIMER, FWSM,
+    I2CCTL, LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT,
+    SECTXCTRL, SECTXSTAT, SW_FW_SYNC, SWSM,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -82,18 +82,6 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
         Some(value)
     } else if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
-    } else if is(EICR::META.offset) {
-        let value = d.regs.peek(offset);
-        let gpie = d.regs.get::<GPIE>(0);
-        // Without MSI-X, reading masks what EIAM says (8.2.3.5.6).
-        let mask = if gpie.has(GPIE::MULTIPLE_MSIX) { 0 } else { d.regs.get::<EIAM>(0).raw() };
-        d.change_causes(|regs| {
-            regs.change(EIMS::META.offset, mask, 0);
-            if !gpie.has(GPIE::OCD) {
-                regs.write(offset, value);
-            }
-        });
-        Some(value)
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())
     } else if is(FRTIMER::META.offset) {
@@ -101,7 +89,7 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
     } else {
-        None
+        irq::read(d, offset)
     }
 }
 
@@ -151,26 +139,7 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
         d.regs.poke(offset, value);
         d.after(slow, QUICK, offset, 0, FDIRCTRL::INIT_DONE.mask(), Effect::None);
     } else {
-        return write_causes(d, offset, value);
-    }
-    true
-}
-
-/// Interrupt causes and masks.
-fn write_causes(d: &Device, offset: u32, value: u32) -> bool {
-    let is = |o: u32| offset == o;
-    if is(EICS::META.offset) {
-        d.change_causes(|regs| regs.change(EICR::META.offset, 0, value));
-    } else if is(EIMC::META.offset) {
-        d.change_causes(|regs| regs.change(EIMS::META.offset, value, 0));
-    } else if let Some(n) = (0..2).find(|n| is(EIMC_EX::META.offset_of(*n))) {
-        d.change_causes(|regs| regs.change(EIMS_EX::META.offset_of(n), value, 0));
-    } else if [EICR::META.offset, EIMS::META.offset].contains(&offset)
-        || (0..2).any(|n| is(EIMS_EX::META.offset_of(n)))
-    {
-        d.change_causes(|regs| regs.write(offset, value));
-    } else {
-        return false;
+        return irq::write(d, offset, value);
     }
     true
 }

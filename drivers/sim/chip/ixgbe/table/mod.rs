@@ -70,7 +70,6 @@ pub(super) const STRICT: &[&str] = &[
 
 /// Registers of the driver's table that hold what is written, and nothing comes of it.
 const STORAGE: &[&str] = &[
-    "TCPTIMER",
     "GCR_EXT",
     "SRAMREL",
     "DCA_CTRL",

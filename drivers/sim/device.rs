@@ -293,7 +293,7 @@ impl Device {
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "write to an unmodelled register");
         }
-        if common::in_reset(&self.regs) && home != common::CTRL {
+        if common::in_reset(&self.regs) && home != common::CTRL && !self.chip.shared(home) {
             // Nobody is at home during a reset.
             return;
         }

@@ -165,6 +165,10 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
     /// A reset, which software asked for by writing `ctrl`.
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32);
 
+    /// Whether a register belongs to all ports and the firmware, so that a reset of the function
+    /// neither changes it nor keeps software from it.
+    fn shared(&self, offset: u32) -> bool;
+
     /// Receive address 0, which autoload fills: its low register; the high one follows.
     fn station(&self) -> u32;
 

@@ -186,8 +186,11 @@ fn the_semaphore_of_sw_fw_sync_is_taken_by_reading() {
         assert!(SW_FW_SYNC::read(&bar).has(SW_FW_SYNC::REGSMP), "taken");
         let owned = SW_FW_SYNC(0).with(SW_FW_SYNC::SW_EEP, 1);
         owned.with(SW_FW_SYNC::REGSMP, 1).write(&bar);
-        // A reset leaves it alone.
+        // A reset leaves it alone, and it can be given back while that goes on.
         CTRL(0).with(CTRL::RST, 1).write(&bar);
+        SW_FW_SYNC(0).write(&bar);
+        assert_eq!(SW_FW_SYNC::read(&bar).raw(), 0);
+        owned.with(SW_FW_SYNC::REGSMP, 1).write(&bar);
         assert!(asked(|| !CTRL::read(&bar).has(CTRL::RST)) < 100);
         assert_eq!(SW_FW_SYNC::read(&bar).raw(), 1 << 31 | 1);
         owned.write(&bar);

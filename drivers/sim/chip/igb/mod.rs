@@ -112,6 +112,10 @@ impl Chip for Igb {
         special::reset(self, device, slow, ctrl);
     }
 
+    fn shared(&self, offset: u32) -> bool {
+        special::SHARED.contains(&offset)
+    }
+
     fn station(&self) -> u32 {
         RAL::META.offset
     }

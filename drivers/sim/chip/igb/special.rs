@@ -23,6 +23,9 @@ fn speed_code(mbps: u32) -> u32 {
     }
 }
 
+/// What ports and firmware share.
+pub(super) const SHARED: [u32; 2] = [SWSM::META.offset, SW_FW_SYNC::META.offset];
+
 /// CTRL of the I350: resets the whole device.
 const DEV_RST: u32 = 1 << 29;
 
@@ -34,12 +37,14 @@ fn resets(chip: &Igb) -> u32 {
 /// Resets the function. The PHY and its link are left alone (4.2.1.6), and so is what the ports
 /// and firmware share.
 pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow, ctrl: u32) {
-    let shared = [SWSM::META.offset, SW_FW_SYNC::META.offset].map(|at| (at, d.regs.peek(at)));
+    let shared = SHARED.map(|at| (at, d.regs.peek(at)));
     let size = slow.eeprom.size_code();
     d.reset(slow, ctrl & resets(chip), || {
         let eecd = EECD(0).with(EECD::PRES, 1).with(EECD::ADDR_SIZE, 1).with(EECD::SIZE, size);
         d.regs.change(EECD::META.offset, 0, eecd.raw());
         if chip.variant == Variant::I350 {
+            // This one also tells whether there is a flash.
+            d.regs.change(EECD::META.offset, 0, EECD::FLASH_DETECTED.mask());
             // Sizes are codes: 0 is 36 KiB to receive and 20 to send.
             d.regs.set(0, RXPBS(0));
             d.regs.set(0, TXPBS(0));

@@ -128,6 +128,10 @@ impl Chip for Ixgbe {
         special::reset(self, device, slow, ctrl);
     }
 
+    fn shared(&self, offset: u32) -> bool {
+        special::SHARED.iter().any(|meta| meta.offset == offset)
+    }
+
     fn station(&self) -> u32 {
         RAL::META.offset
     }

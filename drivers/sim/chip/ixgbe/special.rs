@@ -22,7 +22,7 @@ const SECURITY: Takes = Takes { time: Duration::from_micros(50), reads: 2 };
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
 /// What ports and firmware share: no software reset touches it.
-const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
+pub(super) const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
 /// The link's own registers: CTRL.RST without LRST leaves them, and the link, alone (4.2.1.7).
 const LINK: [RegMeta; 8] = [
     AUTOC::META,

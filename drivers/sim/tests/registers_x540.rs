@@ -54,7 +54,7 @@ fn speed(bar: &SimBar) -> (u32, bool) {
 
 #[test]
 fn the_phy_answers_by_clause_45() {
-    for (model, id) in [(Model::X540, 0x0200), (Model::X550, 0x0221)] {
+    for (model, id) in [(Model::X540, 0x0200_u16), (Model::X550, 0x0221)] {
         let bar = nic(model).bar();
         assert_eq!((read(&bar, PMA, 2), read(&bar, PMA, 3)), (0x0154, id));
         // Each device that the two words name responds, and no other does.
@@ -77,7 +77,7 @@ fn the_phy_answers_by_clause_45() {
         frame(&bar, 0, PMA, 2, 0);
         assert_eq!(MSRWD::read(&bar).get(MSRWD::RDDATA), 0x0154);
         frame(&bar, 0, PMA, 3, 0);
-        assert_eq!(MSRWD::read(&bar).get(MSRWD::RDDATA), id.into());
+        assert_eq!(MSRWD::read(&bar).get(MSRWD::RDDATA), u32::from(id));
     }
 }
 

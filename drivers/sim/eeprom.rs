@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use crate::port::MacAddr;
 
+mod spi;
+
+pub(super) use spi::{Pins, Spi};
+
 /// Words 0x00 to 0x3F and everything the section pointers reach sum to this (82599 datasheet
 /// 6.3.5.5, 82576 datasheet 6.6).
 const CHECKSUM: u16 = 0xBABA;
@@ -33,12 +37,6 @@ impl Eeprom {
     /// `words` as they are.
     pub(super) fn holding(words: Vec<u16>, mac: u16) -> Self {
         Self { words, mac }
-    }
-
-    /// Replaces one word. False: there is none.
-    pub(super) fn store(&mut self, address: u32, value: u16) -> bool {
-        let word = self.words.get_mut(address as usize);
-        word.map(|word| *word = value).is_some()
     }
 
     /// Puts the checksum of a section of its own right: its last word.

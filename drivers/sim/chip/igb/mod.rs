@@ -14,6 +14,7 @@ use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::{Field, Register};
 use crate::port::MacAddr;
 
@@ -23,7 +24,9 @@ mod nvm;
 mod phy;
 mod plan;
 mod special;
+mod steer;
 mod table;
+mod time;
 mod variant;
 mod vendor;
 
@@ -53,7 +56,8 @@ impl Chip for Igb {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
             let rest = table::REST.iter().filter(|_| self.variant == Variant::I350);
-            let table = regs::table().chain(self.variant.more().iter().copied()).chain(rest);
+            let more = self.variant.more();
+            let table = regs::table().chain(time::TIME).chain(more).chain(rest);
             Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, u64::MAX)
         })
     }
@@ -121,11 +125,13 @@ impl Chip for Igb {
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(self, device, slow, offset)
+        special::read(self, device, slow, offset).or_else(|| device.read_time(offset))
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
-        special::write(self, device, slow, offset, value) || causes::write(device, offset, value)
+        special::write(self, device, slow, offset, value)
+            || causes::write(device, offset, value)
+            || device.write_time(offset, value)
     }
 
     fn plugged_in(&self, device: &Device, slow: &mut Slow) {
@@ -140,6 +146,7 @@ impl Chip for Igb {
             // The I350 can also be told to leave it (PHPM).
             linked: regs.get::<CTRL>(0).has(CTRL::SLU)
                 && !(self.variant == Variant::I350 && regs.get::<PHPM>(0).has(PHPM::GO_LINKD)),
+            forced: false,
         }
     }
 
@@ -149,6 +156,14 @@ impl Chip for Igb {
 
     fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan {
         plan::tx(self, regs, memory)
+    }
+
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, _mbps: u32) -> Rate {
+        time::rate(self, regs)
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {

@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use super::Variant;
-use super::table::EEWR;
-use crate::drivers::ixgbe::regs::{EEC, EERD};
-use crate::drivers::sim::common::QUICK;
+use crate::drivers::ixgbe::regs::EEC;
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::{Eeprom, mac_words};
 use crate::drivers::sim::later::{Effect, Takes};
@@ -127,15 +125,6 @@ pub(super) fn write_eec(d: &Device, slow: &mut Slow, value: u32) {
     if value & FLUP != 0 {
         d.regs.change(at, FLUDONE, FLUP);
         d.after(slow, UPDATE, at, FLUP, FLUDONE, Effect::None);
-    }
-}
-
-/// EEWR: one word into the EEPROM or the shadow RAM.
-pub(super) fn write_eewr(d: &Device, slow: &mut Slow, value: EERD) {
-    d.regs.poke(EEWR, value.with(EERD::DONE, 0).raw());
-    if value.has(EERD::START) {
-        slow.eeprom.store(value.get(EERD::ADDR), value.get(EERD::DATA) as u16);
-        d.after(slow, QUICK, EEWR, EERD::START.mask(), EERD::DONE.mask(), Effect::None);
     }
 }
 

@@ -63,7 +63,7 @@ fn answer(variant: Variant, d: &Device, slow: &mut Slow) -> bool {
         WRITE_SHADOW_RAM => {
             let (address, _) = operands(regs);
             let word = regs.get::<FLEX_MNG>(DATA).raw() as u16;
-            (0, if slow.eeprom.store(address, word) { SUCCESS } else { BAD_ADDRESS })
+            (0, if slow.eeprom.set_word(address, word) { SUCCESS } else { BAD_ADDRESS })
         }
         // A dump is done when it is asked for: what is in the shadow RAM stays.
         DUMP_SHADOW_RAM | PHY_TOKEN => (0, SUCCESS),

@@ -260,6 +260,14 @@ fn write(d: &Device, slow: &mut Slow, device: u8, at: u16, value: u16) {
     }
 }
 
+/// As it is after power-on.
+pub(super) fn power_on(d: &Device, slow: &mut Slow) {
+    if let Some(copper) = &mut slow.copper {
+        *copper = Copper::new(copper.variant);
+    }
+    negotiate(d, slow);
+}
+
 /// The link is negotiated anew, unless the PHY rests or has no rate in common with the other end.
 pub(super) fn negotiate(d: &Device, slow: &mut Slow) {
     let mut engine = d.engine();

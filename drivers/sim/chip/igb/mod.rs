@@ -55,10 +55,11 @@ impl Chip for Igb {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let rest = table::REST.iter().filter(|_| self.variant == Variant::I350);
             let more = self.variant.more();
-            let table = regs::table().chain(time::TIME).chain(more).chain(rest);
+            let table = table::rest(self.variant).chain(regs::table()).chain(time::TIME);
+            let table = table.chain(more);
             Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, u64::MAX)
+                .noting(&table::notes(self.variant))
         })
     }
 

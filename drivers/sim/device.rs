@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::chip::{Chip, Model, Phy};
+use super::chip::{Chip, Copper, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::{Eeprom, Spi};
@@ -39,11 +39,20 @@ pub(super) struct Slow {
     pub(super) phy: Phy,
     /// For an SFP+ module, where the board has one.
     pub(super) cage: Cage,
+    /// The 10GBASE-T one.
+    pub(super) copper: Option<Copper>,
     /// Analog registers of the SerDes, where the chip has them.
     pub(super) analog: Box<[u8; 256]>,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
+}
+
+impl Slow {
+    /// Whether the queue with this control register will soon be enabled.
+    fn starts(&self, control: u32) -> bool {
+        self.later.iter().any(|l| l.offset == control && l.set & ENABLE != 0)
+    }
 }
 
 /// What the registers that show the link remember.
@@ -128,6 +137,7 @@ impl Device {
                 link: Link::default(),
                 phy: chip.phy(),
                 cage: chip.cage(mac),
+                copper: chip.copper(),
                 analog: Box::new([0; 256]),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
@@ -281,7 +291,7 @@ impl Device {
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "write to an unmodelled register");
         }
-        if common::in_reset(&self.regs) && home != common::CTRL {
+        if common::in_reset(&self.regs) && home != common::CTRL && !self.chip.shared(home) {
             // Nobody is at home during a reset.
             return;
         }
@@ -293,6 +303,10 @@ impl Device {
         }
         let value = self.regs.merge(home, value);
         match self.chip.queue_block(home).map(|(_, register)| register) {
+            // A queue that is being switched on takes its tail.
+            Some(QueueReg::Tail) if slow.starts(home - TAIL + CONTROL) => {
+                self.regs.poke(home, value & 0xffff);
+            }
             Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),
             Some(QueueReg::Control) => self.write_queue_control(&mut slow, home, value),

@@ -34,6 +34,11 @@ impl Eeprom {
         eeprom
     }
 
+    /// `words` as they are.
+    pub(super) fn holding(words: Vec<u16>, mac: u16) -> Self {
+        Self { words, mac }
+    }
+
     /// Puts the checksum of a section of its own right: its last word.
     pub(super) fn put_checksum(section: &mut [u16]) {
         if let Some((last, rest)) = section.split_last_mut() {

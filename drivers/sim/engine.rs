@@ -197,6 +197,8 @@ pub(super) struct Engine {
     pub(super) master_lost: bool,
     /// The link is being negotiated, or the PHY is off.
     pub(super) training: bool,
+    /// The PHY leads the MAC's transmitter to its receiver.
+    pub(super) phy_loops: bool,
     mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
@@ -248,6 +250,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
+            phy_loops: false,
             mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
             unplugged: false,
@@ -388,7 +391,7 @@ impl Engine {
         let mac = chip.mac(&regs);
         self.mac = mac;
         self.shared.told = chip.tx_told(&regs);
-        if !mac.looped {
+        if !mac.looped && !self.phy_loops {
             self.looped = None;
         } else if self.looped.is_none() {
             self.looped = Some(Loopback::new());

@@ -219,11 +219,10 @@ impl Eeprom {
         word.to_le_bytes()[at % 2]
     }
 
-    /// Replaces one word, if there is one.
-    pub(in crate::drivers::sim) fn set_word(&mut self, address: u32, value: u16) {
-        if let Some(word) = self.words.get_mut(address as usize) {
-            *word = value;
-        }
+    /// Replaces one word. False: there is none.
+    pub(in crate::drivers::sim) fn set_word(&mut self, address: u32, value: u16) -> bool {
+        let word = self.words.get_mut(address as usize);
+        word.map(|word| *word = value).is_some()
     }
 
     fn set_byte(&mut self, at: usize, byte: u8) {

@@ -12,6 +12,8 @@ mod nvm;
 mod receive;
 mod registers;
 mod registers_82576;
+mod registers_i350;
+mod registers_x540;
 mod rig;
 mod rsc;
 mod segmentation;

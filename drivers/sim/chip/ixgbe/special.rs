@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::table::{EEWR, GSCL_1};
-use super::{Ixgbe, board, irq, link, pcs, serdes, steer};
+use super::{Ixgbe, board, copper, irq, link, pcs, serdes, steer, x540};
 use crate::drivers::ixgbe::regs::{
     ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CORECTL, CTRL, EEC, EEMNGCTL, EERD, ESDP, FACTPS, FLA,
     FRTIMER, FWSM, I2CCTL, LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL,
@@ -25,7 +25,7 @@ const COUNT_RESET: u32 = 1 << 29;
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
 /// What ports and firmware share: no software reset touches it.
-const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
+pub(super) const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
 /// The link's own registers: CTRL.RST without LRST leaves them, and the link, alone (4.2.1.7).
 const LINK: [RegMeta; 8] = [
     AUTOC::META,
@@ -60,6 +60,8 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
         d.regs.set(0, SECRXSTAT(0).with(SECRXSTAT::SECRX_OFF_DIS, 1));
         if chip.variant.has_cage() {
             board::reset(d, module);
+        } else {
+            x540::reset(d);
         }
         for (offset, value) in kept {
             d.regs.poke(offset, value);
@@ -71,7 +73,10 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
     let set = RDRXCTL::DMAIDONE.mask();
     d.after(slow, DMA_INIT, RDRXCTL::META.offset, 0, set, Effect::None);
-    if !keeps_link {
+    if !chip.variant.has_cage() && ctrl & RESETS == 0 {
+        copper::power_on(d, slow);
+    }
+    if !keeps_link && chip.variant.has_cage() {
         serdes::reset(slow);
         link::train(d, slow);
     }
@@ -80,7 +85,11 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
 /// See [`Chip::read`](super::Chip::read).
 pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
     let is = |o: u32| offset == o;
-    if is(SWSM::META.offset) {
+    if !chip.variant.has_cage()
+        && let Some(value) = x540::read(d, slow, offset)
+    {
+        Some(value)
+    } else if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())
@@ -105,6 +114,9 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
 /// See [`Chip::write`](super::Chip::write).
 pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
+    if !chip.variant.has_cage() && x540::write(chip, d, slow, offset, value) {
+        return true;
+    }
     if is(CTRL::META.offset) {
         write_ctrl(chip, d, slow, value);
     } else if is(EERD::META.offset) {

@@ -126,8 +126,11 @@ pub(super) fn notes(variant: Variant) -> Notes {
         // X550's entries have six bits, and more of them elsewhere.
         notes.writable.push(("RETA", 0x0f0f_0f0f));
     }
+    let own: Vec<_> = variant.more().map(|meta| meta.name).collect();
     let works = |meta: &RegMeta| {
-        WORKING.contains(&meta.name) || flow::FLOW.iter().any(|flow| flow.name == meta.name)
+        WORKING.contains(&meta.name)
+            || own.contains(&meta.name)
+            || flow::FLOW.iter().any(|flow| flow.name == meta.name)
     };
     let inert = rest().filter(|meta| !works(meta)).map(|meta| meta.name);
     notes.storage.extend(inert);

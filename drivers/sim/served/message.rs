@@ -163,7 +163,9 @@ impl Head {
                 no_fds(0)?;
                 let (offset, region) = (u64_at(message, 16), u32_at(message, 24));
                 let count = u32_at(message, 28) as usize;
-                if region as usize >= REGIONS || count > MAX_DATA {
+                // Nothing goes on at the beginning of a region behind its end.
+                let end = offset.checked_add(count as u64);
+                if region as usize >= REGIONS || count > MAX_DATA || end.is_none() {
                     return Err(libc::EINVAL);
                 }
                 if self.command == 9 {
@@ -182,7 +184,7 @@ impl Head {
     fn set_irqs(&self, message: &[u8], fds: usize) -> Result<Request, i32> {
         let data = message.get(SET_IRQS..).ok_or(libc::EINVAL)?;
         let [flags, index, start, count] = [20, 24, 28, 32].map(|at| u32_at(message, at));
-        if u32_at(message, 16) < 20 || index >= IRQS {
+        if u32_at(message, 16) < 20 || index >= IRQS || start.checked_add(count).is_none() {
             return Err(libc::EINVAL);
         }
         let data_is = flags & (DATA_NONE | DATA_BOOL | DATA_EVENTFD);

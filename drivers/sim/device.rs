@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use super::chip::{Chip, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
-use super::eeprom::Eeprom;
-use super::engine::{Chaos, Engine, Way};
+use super::eeprom::{Eeprom, Spi};
+use super::engine::{Engine, Way};
 use super::iommu::SimIommu;
 use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
@@ -33,11 +33,14 @@ use crate::port::MacAddr;
 pub(super) struct Slow {
     pub(super) later: Vec<Later>,
     pub(super) eeprom: Eeprom,
+    pub(super) spi: Spi,
     pub(super) link: Link,
     /// On the MDIO bus, where the chip has one.
     pub(super) phy: Phy,
     /// For an SFP+ module, where the board has one.
     pub(super) cage: Cage,
+    /// Analog registers of the SerDes, where the chip has them.
+    pub(super) analog: Box<[u8; 256]>,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
@@ -71,7 +74,7 @@ pub(super) struct Device {
     pub(super) deaf: bool,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     slow: Mutex<Slow>,
     engine: Mutex<Engine>,
     /// Counts changes of registers that the engine goes by.
@@ -104,18 +107,11 @@ impl Device {
         let iommu = SimIommu::new(config.seed);
         let trace =
             (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace, regs.map))));
-        let chaos = Chaos::new(config.faults.clone(), config.seed);
+        let clock = Arc::new(Clock::new(config.drive));
         // Without it, frames are looked for now and then.
         let wire_fd = wire.fd().and_then(|fd| fd.try_clone_to_owned().ok());
-        let engine = Engine::new(
-            chip,
-            wire,
-            regs.clone(),
-            iommu.clone(),
-            chaos,
-            trace.clone(),
-            config.lawyer,
-        );
+        let (r, i) = (regs.clone(), iommu.clone());
+        let engine = Engine::new(config, wire, r, i, trace.clone(), clock.clone());
         let device = Arc::new(Self {
             name: config.name.clone(),
             drive: config.drive,
@@ -124,13 +120,15 @@ impl Device {
             deaf: chip.deaf_queues(),
             regs,
             iommu,
-            clock: Clock::new(config.drive),
+            clock,
             slow: Mutex::new(Slow {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
+                spi: Spi::default(),
                 link: Link::default(),
                 phy: chip.phy(),
                 cage: chip.cage(mac),
+                analog: Box::new([0; 256]),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),
@@ -372,6 +370,9 @@ impl Device {
         }
         if std::mem::take(&mut engine.shared.overrun) {
             self.raise(Cause::Missed);
+        }
+        if std::mem::take(&mut engine.shared.stamped) {
+            self.raise(Cause::Stamp);
         }
         if engine.link_changed() {
             self.raise(Cause::Link);

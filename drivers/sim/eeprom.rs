@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use crate::port::MacAddr;
 
+mod spi;
+
+pub(super) use spi::{Pins, Spi};
+
 /// Words 0x00 to 0x3F and everything the section pointers reach sum to this (82599 datasheet
 /// 6.3.5.5, 82576 datasheet 6.6).
 const CHECKSUM: u16 = 0xBABA;

@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::chip::Chip;
+use super::drive::Clock;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
+use super::flow::Hold;
 use super::iommu::SimIommu;
 use super::lawyer::{Lawyer, Rule};
 use super::memory::Memory;
 use super::regs::RegFile;
 use super::rx::RxPath;
 use super::setup::Mac;
+use super::spec::SimConfig;
 use super::stats::{Tally, Truth};
+use super::timesync::TimeSync;
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
 use super::wire::{Loopback, Wire};
@@ -113,6 +117,14 @@ pub(super) struct Shared {
     pub(super) lawyer: Option<Lawyer>,
     /// Receive queues, one bit each, that have written packets back in this step.
     pub(super) written: u128,
+    /// What the link carries, in Mbit/s.
+    pub(super) mbps: u32,
+    /// Pause frames hold the transmitter.
+    pub(super) hold: Hold,
+    /// SYSTIM.
+    pub(super) time: TimeSync,
+    /// A packet that was sent got its stamp in this step.
+    pub(super) stamped: bool,
     /// Transmit queues that have reported packets done.
     pub(super) reported: u128,
     /// Those of them for which that is an interrupt cause.
@@ -131,6 +143,11 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// When this step began, on the wire's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.now
+    }
+
     /// Receive and transmit queues with a cause of an interrupt since the last call.
     #[inline]
     pub(super) fn take_written(&mut self) -> (u128, u128) {
@@ -169,7 +186,7 @@ pub(super) struct Engine {
     pub(super) shared: Shared,
     /// In place of the wire while loopback leads the MAC's transmitter to its receiver.
     looped: Option<Loopback>,
-    rx: RxPath,
+    pub(super) rx: RxPath,
     tx: TxPath,
     iommu: Arc<SimIommu>,
     /// Generations of the registers and of the address map that the settings are from.
@@ -190,27 +207,30 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        chip: &'static dyn Chip,
+        config: &SimConfig,
         wire: Box<dyn Wire>,
         regs: Arc<RegFile>,
         iommu: Arc<SimIommu>,
-        chaos: Chaos,
         trace: Option<Arc<Mutex<Trace>>>,
-        lawyer: bool,
+        clock: Arc<Clock>,
     ) -> Self {
         let map = regs.map;
         let shared = Shared {
-            chip,
+            chip: config.chip.chip(),
             regs,
             memory: Memory::default(),
             tally: Tally::default(),
             truth: Truth::default(),
             log: FaultLog::default(),
-            chaos,
+            chaos: Chaos::new(config.faults.clone(), config.seed),
             traced: trace.is_some(),
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
-            lawyer: lawyer.then(|| Lawyer::new(map)),
+            lawyer: config.lawyer.then(|| Lawyer::new(map)),
             written: 0,
+            mbps: 0,
+            hold: Hold::default(),
+            time: TimeSync::new(clock),
+            stamped: false,
             reported: 0,
             told: 0,
             overrun: false,
@@ -228,7 +248,7 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
-            mac: Mac { looped: false, master: true, linked: true },
+            mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -237,15 +257,17 @@ impl Engine {
 
     /// Forgets all queues, as a reset does.
     pub(super) fn reset(&mut self) {
-        self.rx = RxPath::default();
+        self.rx.reset(&mut self.shared);
         self.tx = TxPath::default();
         self.seen = (0, 0);
+        self.shared.time.reset();
+        self.shared.hold = Hold::default();
         self.wire.announce_pause(false);
     }
 
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
-        !self.down() && self.medium().link_up()
+        self.mac.forced || !self.down() && self.medium().link_up()
     }
 
     /// Whether the PHY has a link, whatever the MAC makes of it.
@@ -261,7 +283,11 @@ impl Engine {
     /// Whether the link has come or gone since the last call.
     pub(super) fn link_changed(&mut self) -> bool {
         let up = self.link_up();
-        std::mem::replace(&mut self.was_up, up) != up
+        let was_up = std::mem::replace(&mut self.was_up, up);
+        if was_up && !up {
+            self.shared.chip.count_lost_link(&self.shared.regs);
+        }
+        was_up != up
     }
 
     /// Whether the link is down for a reason on this side of the wire.
@@ -292,7 +318,8 @@ impl Engine {
     pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
         self.refresh(generation);
         self.shared.now = now;
-        if self.shared.chaos.any() {
+        // A flap ends even if no more are wanted.
+        if self.shared.chaos.any() || self.flap > 0 {
             self.flap = self.flap.saturating_sub(1);
             if self.flap == 0 && self.shared.chaos.strikes(Inject::Flap) {
                 self.flap = 1 + self.shared.chaos.below(50);
@@ -308,7 +335,11 @@ impl Engine {
                 Some(inner) => inner,
                 None => &mut *self.wire,
             };
-            moved |= self.tx.step(&mut self.shared, wire, now, master);
+            if self.shared.hold.holds(now) {
+                self.tx.left_over = true;
+            } else {
+                moved |= self.tx.step(&mut self.shared, wire, now, master);
+            }
         }
         if self.rx.is_on() && way != Way::Tx && master {
             moved |= self.receive(now);
@@ -324,9 +355,9 @@ impl Engine {
             Some(inner) => inner,
             None => &mut **wire,
         };
-        rx.blocked = false;
+        rx.begin(shared);
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
-        rx.finish(shared);
+        rx.finish(shared, taken < BATCH);
         let missed = wire.take_missed();
         if missed > 0 {
             shared.tally.missed += missed;
@@ -363,9 +394,20 @@ impl Engine {
             self.looped = Some(Loopback::new());
         }
         let memory = std::mem::take(&mut self.shared.memory);
-        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &memory, old));
+        self.rx.set_up(&mut self.shared, |old| chip.rx_plan(&regs, &memory, old));
         self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
         self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());
+        if !self.tx.obeys_pause() {
+            self.shared.hold = Hold::default();
+        }
+        self.pace();
+    }
+
+    /// SYSTIM goes as the registers say.
+    pub(super) fn pace(&mut self) {
+        self.shared.mbps = self.speed_mbps();
+        let rate = self.shared.chip.pace(&self.shared.regs, self.shared.mbps);
+        self.shared.time.pace(rate);
     }
 }

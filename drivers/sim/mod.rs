@@ -39,14 +39,24 @@
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
-//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
-//!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
-//!   stripped; MAC loopback.
+//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP, UDP and
+//!   SCTP checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept
+//!   or stripped; MAC loopback.
+//! - Choice of a receive queue: EtherType, SYN and 5-tuple filters; an 82599's Flow Director with
+//!   its hashes, masks, commands, limits, counters and the reports in the write-back; pools are
+//!   not compared.
+//! - Receive-side coalescing, 82599: what may be coalesced and what ends it, contexts, limits,
+//!   headers, counts and descriptor chains; a large packet is written when it is complete, at the
+//!   latest when the wire has nothing more or its interrupt's interval is over.
 //! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
 //!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
 //!   by writing the head, at once whatever the thresholds say.
 //! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
 //!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
+//! - Flow control: what a wire tells of its far end's FIFO, and pause frames really received, which
+//!   hold the transmitter for their time and are passed on or not.
+//! - PTP: the clock by the device's, at the pace that TIMINCA gives it; stamps of packets sent and
+//!   received, in registers and, of X550 and I350, in the buffer.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
@@ -55,11 +65,10 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
-//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
-//! traffic classes, time stamps and wake-up. Of the 82599, PHYs on
-//! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
-//! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
-//! wait in).
+//! thresholds, header split, virtualisation, traffic classes, target times and pins of the PTP
+//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and
+//! SerDes variants, the PHY's vendor pages, collisions and half duplex, and the size of its packet
+//! buffer (a cable's `fifo` is what frames wait in).
 
 #![forbid(unsafe_code)]
 
@@ -71,6 +80,7 @@ mod drive;
 mod eeprom;
 mod engine;
 mod fault;
+mod flow;
 mod iommu;
 mod irq;
 mod later;
@@ -87,6 +97,8 @@ mod setup;
 mod sfp;
 mod spec;
 mod stats;
+mod steer;
+mod timesync;
 mod trace;
 mod tx;
 pub mod wire;

@@ -1,7 +1,7 @@
 //! What the receive parser sees in a frame, and checksums both ways.
 //!
 //! The 82599 parses every frame once, whatever is enabled: the packet type (datasheet 7.1.6.2,
-//! table of advanced write-back), and the IPv4, TCP and UDP checksums (7.1.11).
+//! table of advanced write-back), and the IPv4, TCP, UDP and SCTP checksums (7.1.11).
 
 /// Packet-type bits, as they stand at 16:4 of the write-back's first word (shifted down).
 pub(super) mod ptype {
@@ -33,13 +33,13 @@ pub(super) struct Parsed {
     pub(super) ptype: u16,
     /// Offset of the IP header, when `ptype` names one.
     pub(super) l3: usize,
-    /// Offset of the TCP or UDP header, when `ptype` names one.
+    /// Offset of the TCP, UDP or SCTP header, when `ptype` names one.
     pub(super) l4: usize,
     /// A fragment: its ports, if any, mean nothing.
     pub(super) fragment: bool,
     /// IPv4 header checksum.
     pub(super) ip: Check,
-    /// TCP or UDP checksum.
+    /// TCP or UDP checksum, or the CRC of SCTP.
     pub(super) transport: Check,
 }
 
@@ -210,11 +210,25 @@ fn transport(parsed: &mut Parsed, protocol: u8, addresses: &[u8], segment: &[u8]
     }
     parsed.ptype |= bit;
     let no_checksum = bit == ptype::UDP && segment[6..8] == [0, 0];
-    if bit == ptype::SCTP || no_checksum {
+    if bit == ptype::SCTP {
+        parsed.transport = sctp(segment);
+        return;
+    }
+    if no_checksum {
         return;
     }
     let total = pseudo(addresses, protocol, segment.len()) + sum(segment);
     parsed.transport = if fold(total) == 0xffff { Check::Good } else { Check::Bad };
+}
+
+/// Whether the CRC of an SCTP packet is right: it is computed with its field as zero.
+#[cold]
+fn sctp(packet: &[u8]) -> Check {
+    let mut whole = packet.to_vec();
+    let Some(field) = whole.get_mut(8..12) else { return Check::None };
+    let told = [field[0], field[1], field[2], field[3]];
+    field.fill(0);
+    if crc32c(&whole).to_le_bytes() == told { Check::Good } else { Check::Bad }
 }
 
 /// What a CRC makes of each byte. `polynomial` is reflected.
@@ -330,6 +344,26 @@ mod tests {
         part[20] = 0x20;
         let p = parse(&part);
         assert!(p.fragment && p.ptype == ptype::IPV4, "no ports in a fragment");
+    }
+
+    #[test]
+    fn the_crc_of_sctp() {
+        // An INIT from port 80 to 90 in IPv6, behind destination options.
+        let mut f = vec![2; 12];
+        f.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 40, 60, 64]);
+        f.extend([7; 32]);
+        f.extend([132, 0, 1, 4, 0, 0, 0, 0]);
+        let mut sctp = vec![0, 80, 0, 90, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20];
+        sctp.extend([9; 16]);
+        let crc = crc32c(&sctp).to_le_bytes();
+        sctp[8..12].copy_from_slice(&crc);
+        f.extend(&sctp);
+        f.extend([0; 4]);
+        let p = parse(&f);
+        assert_eq!(p.ptype, ptype::IPV6 | ptype::IPV6_EXTENSIONS | ptype::SCTP);
+        assert_eq!((p.transport, p.l4), (Check::Good, 62));
+        f[70] ^= 1;
+        assert_eq!(parse(&f).transport, Check::Bad);
     }
 
     #[test]

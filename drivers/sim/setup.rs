@@ -1,9 +1,13 @@
 //! What the registers add up to: decoded once when they change, not for every packet.
 
 use super::chip::Chip;
+use super::flow::FlowPlan;
 use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
+use super::rx::RscSetup;
+use super::steer::Steering;
+use super::timesync::{InPacket, Stamps};
 use super::tx::FlagMasks;
 
 /// A register of a queue's block.
@@ -72,8 +76,12 @@ pub(super) struct RxSetup {
     pub(super) buffer: u32,
     pub(super) drop: bool,
     pub(super) strip_vlan: bool,
+    /// Where in the buffer time stamps are put.
+    pub(super) stamp: Option<InPacket>,
     /// Descriptor type that the model does not know, if that is so.
     pub(super) odd_type: bool,
+    /// TCP segments are coalesced.
+    pub(super) rsc: Option<RscSetup>,
 }
 
 /// A transmit queue's own settings.
@@ -129,8 +137,13 @@ impl Rss {
 
 /// The address of a receive address pair, if it is valid (bit 31 of the high register).
 pub(super) fn station(low: u32, high: u32) -> Option<[u8; 6]> {
+    (high >> 31 != 0).then_some(address(low, high))
+}
+
+/// The address in a pair of registers.
+pub(super) fn address(low: u32, high: u32) -> [u8; 6] {
     let ([a, b, c, d], [e, f, ..]) = (low.to_le_bytes(), high.to_le_bytes());
-    (high >> 31 != 0).then_some([a, b, c, d, e, f])
+    [a, b, c, d, e, f]
 }
 
 /// The low and high register of a valid receive address pair.
@@ -167,16 +180,23 @@ pub(super) struct RxPlan {
     pub(super) errors: ErrorBits,
     /// Bits of checksum verdicts that are not given.
     pub(super) unchecked: u64,
+    /// The CRC of SCTP packets is checked.
+    pub(super) check_sctp: bool,
     pub(super) accept: FilterBits,
     pub(super) macs: Vec<[u8; 6]>,
     pub(super) multicast: Option<MulticastTable>,
+    pub(super) flow: FlowPlan,
     /// The VLAN filter table, when it is on.
     pub(super) vlans: Option<Vec<u32>>,
     /// Longest frame without CRC.
     pub(super) longest: usize,
     /// Bytes that a tagged frame may have on top of that.
     pub(super) tag_room: usize,
+    /// The filters that choose a queue before RSS does, while any is in use.
+    pub(super) steering: Option<Box<Steering>>,
     pub(super) rss: Option<Rss>,
+    /// Which packets get time stamps, if any do.
+    pub(super) stamps: Option<Stamps>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,
     pub(super) strip_crc: bool,
@@ -232,6 +252,8 @@ pub(super) struct Mac {
     pub(super) master: bool,
     /// The MAC takes notice of the link.
     pub(super) linked: bool,
+    /// The MAC says that there is a link whether there is or not.
+    pub(super) forced: bool,
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.

@@ -2,6 +2,7 @@
 //! and the ground truth that tests reconcile them with.
 
 use super::chip::Chip;
+use super::flow::Heard;
 use super::regs::RegFile;
 
 /// What really happened to every frame, since the NIC was made. Nothing clears these.
@@ -130,11 +131,16 @@ pub(super) struct Tally {
     pub(super) damaged: Count,
     pub(super) short: Count,
     pub(super) long: Count,
+    /// Of a wrong length and with a wrong CRC.
+    pub(super) fragments: Count,
+    pub(super) jabbers: Count,
     pub(super) missed: u64,
     /// Frames with a wrong CRC that were delivered all the same.
     pub(super) delivered_bad: u64,
     pub(super) checksum_errors: u64,
+    /// As the wire tells: how often we paused the peer, and the peer us.
     pub(super) pauses: (u64, u64),
+    pub(super) heard: Heard,
     /// Packets that went as segments.
     pub(super) segmented: u64,
     any: bool,
@@ -177,7 +183,7 @@ impl Tally {
         let mut sum =
             (self.rx.frames + self.filtered.frames, self.rx.octets + self.filtered.octets);
         if bad {
-            for count in [self.damaged, self.short, self.long] {
+            for count in [self.damaged, self.short, self.long, self.fragments, self.jabbers] {
                 sum = (sum.0 + count.frames, sum.1 + count.octets);
             }
         }
@@ -195,7 +201,7 @@ impl Tally {
     fn tell(&self, truth: &mut Truth) {
         let dropped: u64 = self.rx.by_slot.iter().map(|s| s.dropped).sum();
         truth.missed += self.missed;
-        truth.damaged += self.damaged.frames;
+        truth.damaged += self.damaged.frames + self.fragments.frames + self.jabbers.frames;
         truth.bad_length += self.short.frames + self.long.frames;
         truth.filtered += self.filtered.frames;
         truth.no_descriptor += dropped;

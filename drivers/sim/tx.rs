@@ -115,6 +115,10 @@ impl TxPath {
         self.plan.on
     }
 
+    pub(super) fn obeys_pause(&self) -> bool {
+        self.plan.obey_pause
+    }
+
     pub(super) fn send_pause(&self) -> bool {
         self.plan.send_pause
     }
@@ -357,6 +361,9 @@ impl TxQueue {
         let sent = sender.send(shared, self.setup.slot, &frame);
         *sender.scratch = frame;
         sent?;
+        if packet.is_stamped() {
+            shared.stamp_sent();
+        }
         if early {
             self.afterwards.extend(pieces);
         }

@@ -15,6 +15,7 @@ use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
 use super::sfp::Cage;
 use super::stats::Tally;
+use super::timesync::{Rate, TimeRegs};
 use crate::port::MacAddr;
 
 mod igb;
@@ -184,8 +185,17 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
     /// Decodes the transmit side.
     fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan;
 
+    /// Where the registers of its PTP clock are.
+    fn time(&self) -> &'static TimeRegs;
+
+    /// How fast that clock goes, on a link of `mbps`.
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate;
+
     /// Adds what a step has counted to the statistics registers.
     fn count(&self, regs: &RegFile, tally: &Tally);
+
+    /// Counts the link's loss, where the chip does.
+    fn count_lost_link(&self, _regs: &RegFile) {}
 
     /// The chip's own rules for a write that is about to happen.
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32);

@@ -75,6 +75,8 @@ pub(super) enum Cause {
     Missed,
     /// The TCP timer is over.
     Timer,
+    /// A packet that was sent has got its time stamp.
+    Stamp,
     /// A software-definable pin that is an input has gone high.
     Pin(u8),
 }

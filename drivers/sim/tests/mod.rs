@@ -2,14 +2,22 @@
 //! and what it must never do.
 
 mod board;
+mod dump;
+mod flow;
 mod guest;
+mod hostile;
 mod interrupts;
 mod masks;
+mod nvm;
 mod receive;
 mod registers;
 mod registers_82576;
 mod rig;
+mod rsc;
 mod segmentation;
+mod stamps;
+mod steer;
+mod timesync;
 mod traffic_82576;
 mod transmit;
 mod vectors;

@@ -8,6 +8,8 @@ use super::SHORTEST;
 use super::segment::{Order, Segmenter};
 use crate::drivers::intel::TxDesc;
 
+/// MAC field: the packet gets a time stamp.
+const STAMP: u64 = 1 << 19;
 /// VLAN tag insertion.
 const VLE: u64 = 1 << 30;
 /// TCP segmentation.
@@ -183,6 +185,11 @@ impl Packet {
             insert_tag(frame, tag_type, context.vlan);
         }
         Ok(())
+    }
+
+    /// Whether it gets a time stamp.
+    pub(super) fn is_stamped(&self) -> bool {
+        !self.legacy && self.first & STAMP != 0
     }
 
     /// Whether it goes as several frames.

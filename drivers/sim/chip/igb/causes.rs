@@ -11,10 +11,11 @@ use crate::drivers::igb::regs::{
     CTRL, CTRL_EXT, EIAC, EIAM, EICR, EICS, EIMC, EIMS, EITR, GPIE, IAM, ICR, ICS, IMC, IMS, IVAR,
     IVAR_MISC, TCPTIMER,
 };
-use crate::drivers::sim::chip::{allotted, queues_in};
+use crate::drivers::sim::chip::{Chip, allotted, queues_in};
 use crate::drivers::sim::device::Device;
 use crate::drivers::sim::irq::{Cause, OTHER, Route, Signals};
 use crate::drivers::sim::regs::RegFile;
+use crate::drivers::sim::timesync::tell_sent;
 use crate::mmio::Register;
 
 /// Vectors there are, and causes in their place without them.
@@ -54,6 +55,8 @@ impl Signals for Igb {
         let bits = match cause {
             Cause::Link => ICR::LSC.mask(),
             Cause::Missed => ICR::RXO.mask(),
+            Cause::Stamp if tell_sent(regs, self.time()) => ICR::TS.mask(),
+            Cause::Stamp => 0,
             Cause::Pin(n) => pin(regs, n),
             Cause::Timer if vectored(regs) => {
                 let vector = allotted(regs.get::<IVAR_MISC>(0).raw(), VECTORS);

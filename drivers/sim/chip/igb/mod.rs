@@ -14,6 +14,7 @@ use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::{Field, Register};
 use crate::port::MacAddr;
 
@@ -23,6 +24,8 @@ mod nvm;
 mod phy;
 mod plan;
 mod special;
+mod steer;
+mod time;
 mod variant;
 
 pub(in crate::drivers::sim) use phy::Phy;
@@ -50,7 +53,8 @@ impl Chip for Igb {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let table = regs::table().chain(self.variant.more().iter().copied());
+            let more = self.variant.more();
+            let table = regs::table().chain(time::TIME).chain(more);
             Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, u64::MAX)
         })
     }
@@ -114,11 +118,13 @@ impl Chip for Igb {
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(device, slow, offset)
+        special::read(device, slow, offset).or_else(|| device.read_time(offset))
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
-        special::write(self, device, slow, offset, value) || causes::write(device, offset, value)
+        special::write(self, device, slow, offset, value)
+            || causes::write(device, offset, value)
+            || device.write_time(offset, value)
     }
 
     fn plugged_in(&self, device: &Device, slow: &mut Slow) {
@@ -131,6 +137,7 @@ impl Chip for Igb {
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             // Without "set link up" the MAC takes no notice of the PHY's link (8.2.1).
             linked: regs.get::<CTRL>(0).has(CTRL::SLU),
+            forced: false,
         }
     }
 
@@ -140,6 +147,14 @@ impl Chip for Igb {
 
     fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan {
         plan::tx(self, regs, memory)
+    }
+
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, _mbps: u32) -> Rate {
+        time::rate(self, regs)
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {

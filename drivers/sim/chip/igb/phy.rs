@@ -209,6 +209,12 @@ pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow) {
     negotiate(d, slow);
 }
 
+/// The same by the slot's reset, which is over when software comes back.
+pub(super) fn power_on(chip: &Igb, d: &Device, slow: &mut Slow) {
+    slow.phy = Phy::new(chip.variant);
+    negotiate(d, slow);
+}
+
 /// The link is being negotiated.
 fn negotiate(d: &Device, slow: &mut Slow) {
     d.engine().training = true;

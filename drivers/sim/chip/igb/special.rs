@@ -23,18 +23,23 @@ fn speed_code(mbps: u32) -> u32 {
 }
 
 /// Resets the function. The PHY and its link are left alone (4.2.1.6), and so is what the ports
-/// and firmware share.
+/// and firmware share; but not if it is not by CTRL: then all is as after power-on.
 pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow, ctrl: u32) {
     let shared = [SWSM::META.offset, SW_FW_SYNC::META.offset].map(|at| (at, d.regs.peek(at)));
+    let eecd = EECD(0).with(EECD::PRES, 1).with(EECD::ADDR_SIZE, 1);
+    let eecd = eecd.with(EECD::SIZE, slow.eeprom.size_code());
     d.reset(slow, ctrl & CTRL::RST.mask(), || {
-        d.regs.change(EECD::META.offset, 0, EECD::PRES.mask());
+        d.regs.change(EECD::META.offset, 0, eecd.raw());
         // Queue 0 is enabled after a reset (8.10.10, 8.12).
         d.regs.change(RXDCTL::META.offset, 0, RXDCTL::ENABLE.mask());
         d.regs.change(TXDCTL::META.offset, 0, TXDCTL::ENABLE.mask());
-        for (at, value) in shared {
+        for (at, value) in shared.into_iter().filter(|_| ctrl != 0) {
             d.regs.poke(at, value);
         }
     });
+    if ctrl == 0 {
+        phy::power_on(chip, d, slow);
+    }
     autoload(d, slow);
     let set = EEMNGCTL::CFG_DONE0.mask() | EEMNGCTL::CFG_DONE1.mask();
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
@@ -103,7 +108,7 @@ pub(super) fn write(chip: &Igb, d: &Device, slow: &mut Slow, offset: u32, value:
     } else if is(EERD::META.offset) {
         d.write_eerd(slow, offset, value);
     } else if is(EECD::META.offset) {
-        d.write_eeprom_control(offset, value);
+        d.write_serial_eeprom(slow, offset, value);
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(MDIC::META.offset) {

@@ -1,5 +1,6 @@
 //! The members of the family, and where they differ.
 
+use super::time;
 use crate::drivers::igb::regs::later::{DMACR, DVMOLR, MDICNFG, PHPM, RAH_24, RAL_24};
 use crate::mmio::{RegMeta, Register};
 
@@ -49,18 +50,22 @@ impl Variant {
         }
     }
 
-    /// Registers that are not in the 82576's table.
-    pub(super) const fn more(self) -> &'static [&'static RegMeta] {
-        match self {
-            Self::I82576 => &[],
-            Self::I350 => &[
-                &MDICNFG::META,
-                &PHPM::META,
-                &DMACR::META,
-                &RAL_24::META,
-                &RAH_24::META,
-                &DVMOLR::META,
-            ],
-        }
+    /// Registers that the 82576 does not have, or not so.
+    pub(super) fn more(self) -> impl Iterator<Item = &'static RegMeta> {
+        let (lines, table): (&[_], &'static [RegMeta]) = match self {
+            Self::I82576 => (&[], &[]),
+            Self::I350 => (
+                &[
+                    &MDICNFG::META,
+                    &PHPM::META,
+                    &DMACR::META,
+                    &RAL_24::META,
+                    &RAH_24::META,
+                    &DVMOLR::META,
+                ],
+                time::TIME_I350,
+            ),
+        };
+        lines.iter().copied().chain(table)
     }
 }

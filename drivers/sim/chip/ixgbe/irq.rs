@@ -11,16 +11,19 @@ use crate::drivers::ixgbe::regs::{
     EIAC, EIAM, EIAM_EX, EICR, EICS, EICS_EX, EIMC, EIMC_EX, EIMS, EIMS_EX, EITR, EITR_24, EITRSEL,
     GPIE, IVAR, IVAR_MISC, TCPTIMER, TX_QUEUES,
 };
-use crate::drivers::sim::chip::{allotted, queues_in};
+use crate::drivers::sim::chip::{Chip, allotted, queues_in};
 use crate::drivers::sim::device::Device;
 use crate::drivers::sim::irq::{Cause, OTHER, Route, Signals};
 use crate::drivers::sim::regs::RegFile;
+use crate::drivers::sim::timesync::tell_sent;
 use crate::mmio::Register;
 
 /// EICR: queues or vectors.
 const QUEUES: u32 = 0xffff;
 /// EICR: what is neither a queue's cause nor the TCP timer's.
 const OTHERS: u32 = 0x3fff_0000;
+/// EICR of the X550: time synchronisation.
+const TIMESYNC: u32 = 1 << 24;
 /// Bit 31 is reserved.
 const CAUSES: u32 = 0x7fff_ffff;
 
@@ -94,6 +97,8 @@ impl Signals for Ixgbe {
             Cause::Link => EICR::LSC.mask(),
             Cause::Missed => EICR::RX_MISS.mask(),
             Cause::Timer => EICR::TCP_TIMER.mask(),
+            Cause::Stamp if tell_sent(regs, self.time()) => TIMESYNC,
+            Cause::Stamp => 0,
             Cause::Pin(n) => pin(self.variant, regs.get::<GPIE>(0), n),
         };
         regs.change(EICR::META.offset, 0, bits);

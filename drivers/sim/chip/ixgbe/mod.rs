@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, HLREG0, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL, TQSM,
+    self, DMATXCTL, HLREG0, MLFC, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL,
+    TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -15,6 +16,7 @@ use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::sfp::Cage;
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
@@ -23,9 +25,13 @@ mod count;
 mod irq;
 mod link;
 mod nvm;
+mod pcs;
 mod plan;
+mod serdes;
 mod special;
+mod steer;
 mod table;
+mod time;
 mod variant;
 
 pub(super) use variant::{Ixgbe, Variant};
@@ -58,8 +64,9 @@ impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
-            let more = self.variant.more().iter().copied();
-            let table = table::rest().chain(regs::table()).chain(more);
+            let more = self.variant.more();
+            let table = table::rest().chain(steer::DIRECTOR).chain(regs::table());
+            let table = table.chain(time::TIME).chain(more);
             let aliases = [regs::ALIASES, table::ALIASES].concat();
             Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
                 .noting(&table::notes(self.variant))
@@ -138,6 +145,7 @@ impl Chip for Ixgbe {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             linked: !self.variant.has_cage() || board::linked(regs) && link::possible(regs),
+            forced: link::forced(regs),
         }
     }
 
@@ -149,8 +157,20 @@ impl Chip for Ixgbe {
         plan::tx(self, regs, memory)
     }
 
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate {
+        time::rate(self, regs, mbps)
+    }
+
     fn count(&self, regs: &RegFile, tally: &Tally) {
         count::count(regs, tally);
+    }
+
+    fn count_lost_link(&self, regs: &RegFile) {
+        regs.count::<MLFC>(0, 1);
     }
 
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32) {

@@ -1,5 +1,6 @@
 //! The members of the family, and where they differ.
 
+use super::time;
 use crate::drivers::ixgbe::regs::x550::ERETA;
 use crate::mmio::{RegMeta, Register};
 
@@ -39,11 +40,12 @@ impl Variant {
         matches!(self, Self::I82599)
     }
 
-    /// Registers that are not in the 82599's table.
-    pub(super) const fn more(self) -> &'static [&'static RegMeta] {
-        match self {
-            Self::I82599 | Self::X540 => &[],
-            Self::X550 => &[&ERETA::META],
-        }
+    /// Registers that the 82599 does not have, or not so.
+    pub(super) fn more(self) -> impl Iterator<Item = &'static RegMeta> {
+        let (lines, table): (&[_], &'static [RegMeta]) = match self {
+            Self::I82599 | Self::X540 => (&[], &[]),
+            Self::X550 => (&[&ERETA::META], time::TIME_X550),
+        };
+        lines.iter().copied().chain(table)
     }
 }

@@ -14,17 +14,18 @@ use crate::client::{
     GET_IRQ_INFO, GET_REGION_INFO, MASK, REGION_READ, REGION_WRITE, RESET, SET_IRQS, TRIGGER,
     UNMASK, VERSION, access, longs, map, memory, message, send, unmap, version, words,
 };
-use crate::guest::Guest;
+use crate::guest::{Guest, Layout};
+use crate::hostile::{long, number};
 use crate::served::{Served, panics, until};
 
 /// How many inputs there are, and the seed of the first.
 pub(crate) fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str, otherwise| match std::env::var(name) {
+    let setting = |name: &str, otherwise| match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}: no number")),
         Err(_) => otherwise,
     };
-    let first = number("BAREWIRE_FUZZ_SEED", 0);
-    first..first + number("BAREWIRE_FUZZ_COUNT", 1000)
+    let first = setting("BAREWIRE_FUZZ_SEED", 0);
+    first..first + setting("BAREWIRE_FUZZ_COUNT", 1000)
 }
 
 /// Says which input it was, should the test fail.
@@ -35,45 +36,6 @@ impl Drop for Input {
         if std::thread::panicking() {
             eprintln!("BAREWIRE_FUZZ_SEED={} BAREWIRE_FUZZ_COUNT=1 repeats it", self.0);
         }
-    }
-}
-
-/// A number from where mistakes live.
-pub(crate) fn hostile(rng: &mut Rng) -> u32 {
-    const KNOWN: [u32; 20] = [
-        0,
-        1,
-        2,
-        3,
-        4,
-        7,
-        8,
-        15,
-        16,
-        17,
-        32,
-        64,
-        4095,
-        4096,
-        65535,
-        65536,
-        1 << 20,
-        1 << 31,
-        u32::MAX - 1,
-        u32::MAX,
-    ];
-    match rng.u32(0..4) {
-        0 => rng.u32(..),
-        1 => 1 << rng.u32(0..32),
-        _ => KNOWN[rng.usize(0..KNOWN.len())],
-    }
-}
-
-fn hostile64(rng: &mut Rng) -> u64 {
-    match rng.u32(0..3) {
-        0 => u64::from(hostile(rng)),
-        1 => u64::from(hostile(rng)) << 12,
-        _ => u64::from(hostile(rng)) << 32 | u64::from(hostile(rng)),
     }
 }
 
@@ -132,14 +94,14 @@ impl Things {
 fn sensible(rng: &mut Rng) -> (u16, Vec<u8>, usize, usize) {
     let (mut count, mut first) = (0, 0);
     let address = |rng: &mut Rng| match rng.u32(0..3) {
-        0 => hostile64(rng),
+        0 => long(rng),
         _ => rng.u64(0..16) << 12,
     };
     let (command, body) = match rng.u32(0..12) {
         0 => (VERSION, version()),
         1 | 2 => {
             (count, first) = (rng.usize(0..2), 3);
-            let offset = if rng.bool() { 0 } else { hostile64(rng) };
+            let offset = if rng.bool() { 0 } else { long(rng) };
             (DMA_MAP, map(rng.u32(0..4), offset, address(rng), rng.u64(1..16) << 12))
         }
         3 => (DMA_UNMAP, unmap(rng.u32(0..8), address(rng), rng.u64(1..16) << 12)),
@@ -150,25 +112,25 @@ fn sensible(rng: &mut Rng) -> (u16, Vec<u8>, usize, usize) {
             let data = [DATA_NONE, DATA_BOOL, DATA_EVENTFD, 0, 7][rng.usize(0..5)];
             let what = [MASK, UNMASK, TRIGGER, TRIGGER, 0, 0x38][rng.usize(0..6)];
             let index = rng.u32(0..6);
-            let start = if rng.bool() { 0 } else { hostile(rng) };
+            let start = if rng.bool() { 0 } else { number(rng) };
             let n = rng.u32(0..5);
             if data == DATA_EVENTFD {
                 count = n as usize;
             }
             let bools = if data == DATA_BOOL { n as usize } else { 0 };
-            let said = if rng.u32(0..4) == 0 { hostile(rng) } else { n };
+            let said = if rng.u32(0..4) == 0 { number(rng) } else { n };
             let mut body = words(&[20 + bools as u32, data | what, index, start, said]);
             body.extend((0..bools).map(|_| rng.u8(0..3)));
             (SET_IRQS, body)
         }
         9 => {
-            let count = if rng.u32(0..4) == 0 { hostile(rng) } else { rng.u32(0..64) };
-            (REGION_READ, access(rng.u32(0..10), hostile64(rng), count))
+            let count = if rng.u32(0..4) == 0 { number(rng) } else { rng.u32(0..64) };
+            (REGION_READ, access(rng.u32(0..10), long(rng), count))
         }
         10 => {
             let data: Vec<u8> = (0..rng.usize(0..40)).map(|_| rng.u8(..)).collect();
-            let said = if rng.u32(0..4) == 0 { hostile(rng) } else { data.len() as u32 };
-            (REGION_WRITE, [access(rng.u32(0..10), hostile64(rng), said), data].concat())
+            let said = if rng.u32(0..4) == 0 { number(rng) } else { data.len() as u32 };
+            (REGION_WRITE, [access(rng.u32(0..10), long(rng), said), data].concat())
         }
         _ => (if rng.bool() { RESET } else { rng.u16(..) }, vec![]),
     };
@@ -183,7 +145,7 @@ fn spoil(rng: &mut Rng, bytes: &mut Vec<u8>) {
             0 => bytes.truncate(at),
             1 => bytes.extend((0..rng.usize(0..40)).map(|_| 0x41)),
             2 if bytes.len() >= 16 => {
-                let word = hostile(rng).to_ne_bytes();
+                let word = number(rng).to_ne_bytes();
                 let at = 4 * rng.usize(0..4);
                 bytes[at..at + 4].copy_from_slice(&word);
             }
@@ -192,7 +154,7 @@ fn spoil(rng: &mut Rng, bytes: &mut Vec<u8>) {
                 bytes[4..8].copy_from_slice(&size.to_ne_bytes());
             }
             4 | 5 if at + 4 <= bytes.len() => {
-                bytes[at..at + 4].copy_from_slice(&hostile(rng).to_ne_bytes());
+                bytes[at..at + 4].copy_from_slice(&number(rng).to_ne_bytes());
             }
             _ => {
                 if let Some(byte) = bytes.get_mut(at) {
@@ -246,7 +208,7 @@ fn input(rng: &mut Rng, served: &Served, things: &Things) {
         }
         let (command, body, count, first) = sensible(rng);
         let fds = things.pick(rng, count, first);
-        let flags = if rng.u32(0..6) == 0 { hostile(rng) } else { 0 };
+        let flags = if rng.u32(0..6) == 0 { number(rng) } else { 0 };
         let mut bytes = message(n, command, flags, &body);
         if rng.bool() {
             spoil(rng, &mut bytes);
@@ -269,7 +231,7 @@ fn input(rng: &mut Rng, served: &Served, things: &Things) {
 /// still listens.
 fn take_memory_away(rng: &mut Rng, client: &Client, served: &Served) -> bool {
     let lent = memory(0x4000);
-    let layout = crate::guest::Layout::of(served.nic.pci_identity().device);
+    let layout = Layout::of(served.nic.pci_identity().device);
     let mut bytes = Vec::new();
     let write = |region, offset, data: &[u8]| {
         let body = [&access(region, offset, data.len() as u32)[..], data].concat();

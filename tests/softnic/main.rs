@@ -11,6 +11,7 @@ mod client;
 mod fuzz_registers;
 mod fuzz_socket;
 mod guest;
+mod hostile;
 mod interrupts;
 mod lifecycle;
 mod protocol;

@@ -429,3 +429,6 @@ impl ServerBackend for Function {
         self.note(result)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,11 @@
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
 //! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
-//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
-//!   CTRL.RST leaves the link alone, LRST does not.
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link,
+//!   its presence on another, which interrupts; the PCS status registers; CTRL.RST leaves the link
+//!   alone, LRST does not.
+//! - 82599, 82576 and I350: a serial EEPROM that can be read and written bit by bit; what is
+//!   written is loaded by the next reset.
 //! - X540 and X550: the 10GBASE-T PHY on the MDIO bus, whose negotiation takes half a second, with
 //!   rates from 100 Mbit/s up and low power; shadow RAM and flash; the semaphore in front of
 //!   SW_FW_SYNC; commands to the firmware; of the X550 also 512 redirection entries.

@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(part.eeprom.word(0x220), 0x220);
         part.now += WRITES_FOR;
         part.write(0x43f, &[7, 8]);
-        assert_eq!((part.eeprom.word(0x21f), part.eeprom.word(0x200)), (0x077f, 8 | 96 & 0xff00));
+        assert_eq!((part.eeprom.word(0x21f), part.eeprom.word(0x200)), (0x077f, 8));
     }
 
     #[test]

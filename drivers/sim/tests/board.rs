@@ -1,5 +1,7 @@
 //! The SFP+ cage, the laser and the link of an 82599 (82599 datasheet 3.7.4, 4.2.1.7, 8.2.3.1).
 
+use std::time::Duration;
+
 use super::registers::{asked, nic};
 use crate::drivers::ixgbe::regs::{
     ANLP1, AUTOC, CORECTL, CTRL, CTRL_EXT, EEC, EEMNGCTL, EICR, EIMS, ESDP, FACTPS, FWSM, GPIE,
@@ -123,6 +125,43 @@ fn the_arbitration_state_leaves_zero_after_a_restart() {
     autoc.write(&bar);
     assert!((1..100).contains(&asked(|| up(&bar))));
     assert!(asked(|| !AUTOC::read(&bar).has(AUTOC::RESTART_AN)) < 100);
+}
+
+/// What stock drivers do with a module of two rates, and when they look: nothing but their own
+/// sleeps passes.
+#[test]
+fn a_dual_rate_module_has_its_link_when_drivers_look() {
+    let nic = nic(Model::I82599);
+    let bar = nic.bar();
+    let sleep = |ms: u64| bar.delay(Duration::from_millis(ms));
+    let pin = |pin: u32, high: bool| {
+        let esdp = ESDP::read(&bar).raw() & !(1 << pin);
+        ESDP(esdp | 1 << (8 + pin) | u32::from(high) << pin).write(&bar);
+    };
+    let attempt = |lms: u32, fast: bool| {
+        // Rate select, link mode, laser off and on.
+        pin(5, fast);
+        sleep(40);
+        AUTOC::read(&bar).with(AUTOC::LMS, lms).with(AUTOC::RESTART_AN, 1).write(&bar);
+        sleep(50);
+        pin(3, true);
+        bar.delay(Duration::from_micros(100));
+        assert!(!up(&bar));
+        pin(3, false);
+        sleep(100);
+        sleep(100);
+        up(&bar).then(|| LINKS::read(&bar).get(LINKS::LINK_SPEED))
+    };
+    // After a reset of the whole, that of software, and with the cable out for a while.
+    for reset in [CTRL::LRST.mask(), CTRL::RST.mask()] {
+        CTRL(reset).write(&bar);
+        sleep(50);
+        assert_eq!(attempt(3, true), Some(3));
+    }
+    nic.set_link(false);
+    assert_eq!((attempt(3, true), attempt(2, false)), (None, None));
+    nic.set_link(true);
+    assert_eq!(attempt(3, true), Some(3));
 }
 
 #[test]

@@ -126,7 +126,7 @@ const DUMP: &[Run] = &[
 ];
 
 /// What else stock Linux and DPDK touch, from probing an 82599 to its removal, and the driver of
-/// this crate does not: Flow Director, pools and mailboxes, FCoE, LinkSec and IPsec.
+/// this crate does not: Flow Director, time, pools and mailboxes, FCoE, LinkSec and IPsec.
 const BEYOND: &[Run] = &[
     (0x0_01c0, 1, 0),
     (0x0_0600, 1, 0),
@@ -139,9 +139,12 @@ const BEYOND: &[Run] = &[
     (0x0_5108, 1, 0),
     (0x0_5110, 1, 0),
     (0x0_5118, 1, 0),
+    (0x0_5120, 1, 0),
     (0x0_5158, 1, 0),
-    (0x0_5180, 2, 0x04),
+    (0x0_5180, 3, 0x04),
+    (0x0_51a0, 3, 0x04),
     (0x0_51d8, 1, 0),
+    (0x0_51e8, 1, 0),
     (0x0_51f8, 1, 0),
     (0x0_8000, 64, 0x04),
     (0x0_8200, 8, 0x04),
@@ -149,6 +152,7 @@ const BEYOND: &[Run] = &[
     (0x0_8790, 2, 0x04),
     (0x0_8900, 6, 0x04),
     (0x0_8a00, 20, 0x04),
+    (0x0_8c00, 19, 0x04),
     (0x0_8e00, 13, 0x04),
     (0x0_8f00, 33, 0x04),
     (0x0_9000, 256, 0x04),

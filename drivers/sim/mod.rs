@@ -73,11 +73,13 @@
 //!
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
-//! thresholds, header split, virtualisation, traffic classes, target times and pins of the PTP
-//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the X540 and X550, alarms and
-//! counters of the PHY; of the 82576 and I350, the PCS of fiber and SerDes variants, the rest of
-//! the PHYs' own registers, energy-efficient Ethernet, DMA coalescing, collisions and half duplex,
-//! and the size of the packet buffer (a cable's `fifo` is what frames wait in).
+//! thresholds, header split, virtualisation, traffic classes, tags received with another EtherType
+//! than 0x8100, stamps of packets that go as segments, target times and pins of the PTP clock, and
+//! wake-up. Of the 82599, PHYs on the MDIO bus; of the X540 and X550, alarms and counters of the
+//! PHY, and limits of single queues (RXDCTL.RLPML); of the 82576 and I350, the PCS of fiber and
+//! SerDes variants, the rest of the PHYs' own registers, energy-efficient Ethernet, DMA coalescing,
+//! collisions and half duplex, and the size of the packet buffer (a cable's `fifo` is what frames
+//! wait in).
 
 #![forbid(unsafe_code)]
 

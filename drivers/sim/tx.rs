@@ -27,6 +27,8 @@ const PADDABLE: usize = 17;
 const CRC: usize = 4;
 /// Descriptors of one packet at most (datasheet 7.2.1.1).
 const CHAIN: u32 = 40;
+/// Bytes of one packet at most: what PAYLEN can say and the longest headers that a context can.
+const MOST: usize = (1 << 18) + 1024;
 
 /// Everything of a data descriptor's second word but length, payload length and RS.
 const COMMAND: u64 = ((1 << 46) - 1) & !0xffff & !TxDesc::RS;
@@ -139,7 +141,7 @@ impl TxPath {
             let at = (self.turn + n) % count;
             let Some(q) = self.queues.get_mut(at).filter(|q| !q.stopped) else { continue };
             let Self { plan, scratch, piece, .. } = self;
-            let mut sender = Sender { plan, scratch, piece, wire, now };
+            let mut sender = Sender { plan, scratch, piece, wire, now, segments: BATCH };
             let before = q.head;
             let stop = q.run(shared, &mut sender, master);
             moved |= q.head != before || std::mem::take(&mut q.worked);
@@ -171,6 +173,8 @@ struct Sender<'a> {
     piece: &'a mut Vec<u8>,
     wire: &'a mut dyn Wire,
     now: Duration,
+    /// How many may still go in this step.
+    segments: usize,
 }
 
 impl Sender<'_> {
@@ -324,8 +328,14 @@ impl TxQueue {
             if shared.lawyer.is_some() && offload::reserved(command) {
                 shared.breach(Rule::DescriptorFormat, self.setup.tail_offset, at);
             }
+            if sender.scratch.len() + piece > MOST {
+                let what = FaultKind::BadDescriptor("a packet longer than PAYLEN can say");
+                return Err(self.fault(at, Some(address), what));
+            }
             self.gather(shared, sender, at, address, piece)?;
-            pieces.push((address, piece as u32));
+            if early {
+                pieces.push((address, piece as u32));
+            }
             taken += 1;
             at = if at + 1 == ring.size { 0 } else { at + 1 };
             if packet.complete {
@@ -364,15 +374,13 @@ impl TxQueue {
         if packet.is_stamped() {
             shared.stamp_sent();
         }
-        if early {
-            self.afterwards.extend(pieces);
-        }
+        self.afterwards.extend(pieces);
         self.done(shared, ring, taken, last);
         Ok(())
     }
 
-    /// Sends up to a batch of the segments of the packet at the head. Its descriptors are used up
-    /// with the last one.
+    /// Sends segments of the packet at the head, up to a batch in a step. Its descriptors are used
+    /// up with the last one.
     #[cold]
     fn send_segments(
         &mut self,
@@ -381,7 +389,8 @@ impl TxQueue {
         ring: &Ring,
     ) -> Result<(), Stop> {
         let Some(mut packet) = self.segmented.take() else { return Ok(()) };
-        for _ in 0..BATCH {
+        while sender.segments > 0 {
+            sender.segments -= 1;
             if let Err(stop) = sender.send(shared, self.setup.slot, packet.segments.frame()) {
                 self.segmented = Some(packet);
                 return Err(stop);

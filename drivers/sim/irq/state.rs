@@ -170,6 +170,9 @@ impl State {
         if self.seen == 0 {
             (self.wanting, self.urgent) = (0, 0);
         } else {
+            // Of vectors that there were before, too.
+            self.wanting = (self.wanting != 0).into();
+            self.urgent = (self.urgent != 0).into();
             self.want((rising != 0).into(), urgent);
             if self.wanting != 0 && self.may_go(rules, 0) {
                 self.go(rules, 0);

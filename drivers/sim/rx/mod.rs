@@ -41,6 +41,8 @@ pub(super) struct RxPath {
     scratch: Vec<u8>,
     /// Flow Director's table.
     pub(super) director: Director,
+    /// Whether it has a match for the frame at hand, if it was asked.
+    matched: Option<bool>,
     /// Large packets being gathered.
     gathering: usize,
 }
@@ -69,6 +71,7 @@ impl Default for RxPath {
             place: [0; QUEUES],
             scratch: Vec::new(),
             director: Director::default(),
+            matched: None,
             gathering: 0,
         }
     }
@@ -80,6 +83,7 @@ impl RxPath {
         let plan = decode(std::mem::take(&mut self.plan));
         let mut old = std::mem::take(&mut self.queues);
         self.place = [0; QUEUES];
+        self.matched = None;
         for setup in &plan.queues {
             let index = setup.common.index;
             let known = old.iter().position(|q| q.setup.common.index == index);
@@ -183,7 +187,7 @@ impl RxPath {
                     finish_frame(shared, frame, self.plan.errors, w1);
                     return true;
                 }
-                Err(Full) => return false,
+                Err(Full) => return self.put_back(),
             }
         }
         let mut stamped = None;
@@ -218,7 +222,7 @@ impl RxPath {
             Ok(false) => shared.tally.rx.drop(slot),
             Err(Full) => {
                 shared.hold.offered(shared.truth.arrived);
-                return false;
+                return self.put_back();
             }
         }
         if let Some(stamped) = stamped {
@@ -226,6 +230,15 @@ impl RxPath {
         }
         finish_frame(shared, frame, self.plan.errors, w1);
         true
+    }
+
+    /// The frame stays in the FIFO: what was counted of it will be when it is looked at again.
+    #[cold]
+    fn put_back(&mut self) -> bool {
+        if let Some(hit) = self.matched.take() {
+            self.director.forget(hit);
+        }
+        false
     }
 
     /// The seeded misfortunes that befall a frame before the MAC has it.
@@ -336,6 +349,7 @@ impl RxPath {
     /// The filters that come before RSS (7.1.2.1).
     #[inline(never)]
     fn steer(&mut self, frame: &[u8], tag: Option<u16>, parsed: &Parsed, target: &mut Target) {
+        self.matched = None;
         let Some(steering) = &self.plan.steering else { return };
         let ethertype = steering.by_ethertype(frame, tag);
         if let Some(filter) = ethertype {
@@ -351,6 +365,7 @@ impl RxPath {
         }
         let own = |address: [u32; 4]| address == steering.own;
         let Some(hit) = self.director.look(frame, tag, parsed, own) else { return };
+        self.matched = Some(hit.is_some());
         if self.director.reports(hit.is_some()) {
             // A packet that matched nothing tells no filter.
             (target.rss_type, target.hash) = (DIRECTED, hit.map_or(0, |hit| hit.id));

@@ -332,10 +332,20 @@ impl Director {
             flow.destination = [0; 4];
         }
         let hit = self.find(&self.settings.masks.apply(flow), wanted);
-        let counts = &mut self.counts;
-        let count = if hit.is_some() { &mut counts.matches } else { &mut counts.misses };
+        let count = self.count(hit.is_some());
         *count = count.saturating_add(1);
         Some(hit)
+    }
+
+    /// Where packets are counted that a filter matched, or none.
+    fn count(&mut self, hit: bool) -> &mut u32 {
+        if hit { &mut self.counts.matches } else { &mut self.counts.misses }
+    }
+
+    /// Does not count a packet that was looked at just now, and will be again.
+    pub(in crate::drivers::sim) fn forget(&mut self, hit: bool) {
+        let count = self.count(hit);
+        *count = count.saturating_sub(1);
     }
 
     fn find(&self, flow: &Tuple, wanted: u32) -> Option<Hit> {

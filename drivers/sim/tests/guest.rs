@@ -1,5 +1,6 @@
 //! A NIC whose rings and buffers are in the memory of a guest.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::super::setup::{BASE, BASE_HIGH, TAIL};
@@ -134,4 +135,41 @@ fn what_is_not_mapped_is_a_fault_and_memory_that_was_taken_away_is_let_go() {
         rig.nic.set_guest_memory(None);
         assert_eq!(watch.strong_count(), 0, "a ring still knows it");
     }
+}
+
+/// Memory that is zero but for a descriptor ring, and counts the bytes that are read of it.
+#[derive(Debug)]
+struct Endless(AtomicUsize);
+
+impl GuestMemory for Endless {
+    fn read(&self, _: u64, into: &mut [u8]) -> Result<(), NotMapped> {
+        self.0.fetch_add(into.len(), Ordering::Relaxed);
+        into.fill(0);
+        Ok(())
+    }
+
+    fn write(&self, _: u64, _: &[u8]) -> Result<(), NotMapped> {
+        Ok(())
+    }
+
+    /// Each descriptor has as many bytes as it can, and none ends its packet.
+    fn load(&self, _: u64) -> Result<u64, NotMapped> {
+        Ok(TxDesc::data(u16::MAX, 0x3_ffff, 0))
+    }
+
+    fn store(&self, _: u64, _: u64) -> Result<(), NotMapped> {
+        Ok(())
+    }
+}
+
+#[test]
+fn no_more_is_read_of_a_packet_than_it_can_have() {
+    let (rig, _, [_, tx]) = guest(Model::I82599);
+    let memory = Arc::new(Endless(AtomicUsize::new(0)));
+    rig.nic.set_guest_memory(Some(memory.clone()));
+    rig.bar.write32(tx + TAIL, 39);
+    rig.nic.step_until_idle(100);
+    let read = memory.0.load(Ordering::Relaxed);
+    assert!(read < 6 * 65_536, "{read}");
+    assert_eq!(rig.nic.faults().len(), 1);
 }

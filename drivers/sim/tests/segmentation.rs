@@ -9,7 +9,7 @@ use super::super::{FaultKind, Model};
 use super::rig::Rig;
 use crate::drivers::igb::regs::{GPTC as GPTC_IGB, TSCTC};
 use crate::drivers::intel::TxDesc;
-use crate::drivers::ixgbe::regs::{GOTCH, GOTCL, GPTC, QPTC, TDH};
+use crate::drivers::ixgbe::regs::{GOTCH, GOTCL, GPTC, QPTC, TDH, TDT};
 use crate::mmio::Register;
 use crate::pool::Mbuf;
 
@@ -188,4 +188,20 @@ fn what_cannot_be_segmented_stops_the_queue() {
         ));
         kept.into_iter().for_each(|m| rig.reclaim(m));
     }
+}
+
+#[test]
+fn a_step_sends_no_more_than_a_batch_of_segments() {
+    let mut rig = Rig::new();
+    let mut kept = Vec::new();
+    for _ in 0..4 {
+        kept.extend(post(&mut rig, 100, 4_000, 0).1);
+    }
+    TDT(20).write_at(&rig.bar, 0);
+    rig.nic.step();
+    let first = rig.nic.take_sent().len();
+    assert_eq!(first, 64);
+    assert_eq!(rig.send().len(), 160 - first);
+    kept.into_iter().for_each(|m| rig.reclaim(m));
+    assert_eq!(rig.nic.faults(), []);
 }

@@ -5,7 +5,7 @@ use super::super::SimBar;
 use super::rig::{Rig, udp};
 use crate::drivers::intel::RxDesc;
 use crate::drivers::ixgbe::regs::{
-    DAQF, EICR, ETQF, ETQS, FDIRCTRL, FTQF, L34TIMIR, QPRDC, RXCSUM, SAQF, SDPQF, SYNQF,
+    DAQF, EICR, ETQF, ETQS, FDIRCTRL, FTQF, L34TIMIR, QPRDC, RXCSUM, SAQF, SDPQF, SRRCTL, SYNQF,
 };
 use crate::mmio::{Bar, Register};
 
@@ -505,4 +505,25 @@ fn any_registers_and_any_frames() {
     }
     rig.nic.step_until_idle(50);
     assert_eq!((rig.nic.faults(), rig.nic.truth().unexplained()), (vec![], 0));
+}
+
+#[test]
+fn a_packet_that_waits_for_a_descriptor_counts_once() {
+    let mut rig = Rig::with(QUEUE, |bar| {
+        SRRCTL::read_at(bar, QUEUE).with(SRRCTL::DROP_EN, 0).write_at(bar, QUEUE);
+    });
+    let bar = rig.bar.clone();
+    start(&bar, control());
+    let frame = tcp(false, FLOW);
+    let (bucket, signature) = hashes(&bar, &frame);
+    let hash = (signature & 0x7fff) << 16 | bucket & 0x7fff;
+    command(&bar, hash, ADD | TCP | TO_QUEUE);
+    rig.nic.inject_frame(&frame);
+    for _ in 0..10 {
+        rig.nic.step();
+    }
+    rig.post(2);
+    rig.nic.step_until_idle(20);
+    assert_eq!(rig.harvest().len(), 1);
+    assert_eq!((bar.read32(MATCH), bar.read32(MISS)), (1, 0));
 }

@@ -435,3 +435,23 @@ fn the_tcp_timer_raises_its_cause() {
         }
     }
 }
+
+#[test]
+fn what_a_throttle_holds_is_told_once_when_the_vectors_go() {
+    let (mut rig, told) = rig(MSIX, |bar| {
+        like_napi(bar);
+        EITR(0).with(EITR::ITR_INTERVAL, 50).write_at(bar, 1);
+    });
+    receive(&mut rig);
+    EIMS_EX(1 << 1).write_at(&rig.bar, 0);
+    receive(&mut rig);
+    assert_eq!(told.take(), [1], "the second is throttled");
+    // With one message for all, what vector 1 would have told is told by that.
+    GPIE(0).write(&rig.bar);
+    for _ in 0..5 {
+        rig.nic.advance(Duration::from_millis(1));
+        rig.nic.step();
+    }
+    assert_eq!(told.take(), [0]);
+    assert_eq!(rig.nic.device().irq.next_due(rig.nic.now()), None);
+}

@@ -1,6 +1,7 @@
 //! What makes a software NIC run, and its clock.
 
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -119,6 +120,15 @@ impl Drop for Leaving {
     }
 }
 
+/// Moves a batch of one NIC. One whose model panics is gone; the others are not to blame.
+fn step(device: &Device) -> bool {
+    catch_unwind(AssertUnwindSafe(|| device.try_step())).unwrap_or_else(|_| {
+        tracing::error!(nic = %device.name, "a mistake in the software NIC: it counts as removed");
+        device.vanish();
+        false
+    })
+}
+
 fn run() {
     let _leaving = Leaving(&THREADED);
     let (mut idle, mut rest) = (0u32, Rest::default());
@@ -126,11 +136,11 @@ fn run() {
         let served = devices.iter().filter_map(Weak::upgrade).all(|d| d.drive == Drive::Served);
         let eager = if served { EAGER_SERVED } else { EAGER_ROUNDS };
         for _ in 0..LOOK_EVERY {
-            let step = || {
+            let all = || {
                 let alive = devices.iter().filter_map(Weak::upgrade);
-                alive.fold(false, |busy, device| busy | device.try_step())
+                alive.fold(false, |busy, device| busy | step(&device))
             };
-            let busy = step();
+            let busy = all();
             idle = if busy { 0 } else { idle.saturating_add(1) };
             if busy {
                 rest.nap = NAPS_SERVED.0;
@@ -139,7 +149,7 @@ fn run() {
             } else if !served {
                 std::thread::sleep(NAP);
             } else {
-                rest.sleep(&devices, step);
+                rest.sleep(&devices, all);
             }
         }
     }
@@ -218,6 +228,58 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drivers::sim::spec::SimConfig;
+    use crate::drivers::sim::wire::{Sent, Wire};
+    use crate::port::MacAddr;
+
+    /// Counts how often it is looked at, and panics when it is told to.
+    #[derive(Debug, Clone, Default)]
+    struct Watched {
+        looks: Arc<AtomicU64>,
+        broken: Arc<AtomicBool>,
+    }
+
+    impl Wire for Watched {
+        fn send(&mut self, _: &[u8], _: Duration, _: bool) -> Sent {
+            Sent::Lost
+        }
+
+        fn recv(&mut self, _: Duration, _: usize, _: &mut dyn FnMut(&[u8]) -> bool) -> usize {
+            0
+        }
+
+        fn link_up(&self) -> bool {
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            assert!(!self.broken.load(Ordering::Relaxed), "as a broken model would");
+            true
+        }
+    }
+
+    #[test]
+    fn a_model_that_panics_takes_no_other_with_it() {
+        let run = || {
+            let wire = Watched::default();
+            let config = SimConfig { drive: Drive::Served, ..SimConfig::default() };
+            let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+            let device = Device::new(&config, mac, Box::new(wire.clone()));
+            adopt(&device).unwrap();
+            (device, wire)
+        };
+        let start = Instant::now();
+        let wait = |what: &str, came: &dyn Fn() -> bool| {
+            while !came() {
+                assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let ((bad, bad_wire), (good, good_wire)) = (run(), run());
+        wait("it runs", &|| bad_wire.looks.load(Ordering::Relaxed) > 0);
+        bad_wire.broken.store(true, Ordering::Relaxed);
+        wait("it panics and is gone", &|| bad.is_gone());
+        let before = good_wire.looks.load(Ordering::Relaxed);
+        wait("the other goes on", &|| good_wire.looks.load(Ordering::Relaxed) > before + 10);
+        assert!(!good.is_gone());
+    }
 
     #[test]
     fn a_thread_that_panics_does_not_count_as_running() {

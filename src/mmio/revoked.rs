@@ -223,7 +223,7 @@ extern "C" fn on_sigbus(
     let about = unsafe { &*info };
     let code = about.si_code;
     // Only one that an access raised has an address; elsewhere a sender's id lies there.
-    let survived = code > 0 && {
+    let survived = is_access(code) && {
         // SAFETY: the kernel raised it for an access.
         let addr = unsafe { about.si_addr() }.addr();
         TABLE.iter().any(|e| e.holds(addr).is_some_and(|(start, end)| e.sever(start, end)))
@@ -233,6 +233,12 @@ extern "C" fn on_sigbus(
     }
     // SAFETY: as above.
     unsafe { *errno = saved };
+}
+
+/// Whether an access of this thread raised it. Somebody sent it otherwise, or it gives notice of
+/// memory that is broken and that nobody accesses: its owner may be letting go of it.
+fn is_access(code: libc::c_int) -> bool {
+    code > 0 && code != libc::BUS_MCEERR_AO
 }
 
 /// What would have happened without this handler.
@@ -246,7 +252,7 @@ fn pass_on(
     let flags = PREVIOUS.flags.load(Ordering::Relaxed);
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
         // An access cannot be ignored, only a signal that somebody sent.
-        if code > 0 || handler == libc::SIG_DFL {
+        if is_access(code) || handler == libc::SIG_DFL {
             die(signal, code);
         }
         return;
@@ -270,14 +276,14 @@ fn pass_on(
     }
 }
 
-/// Lets the default action happen: an access repeats itself, a signal that was sent is sent
-/// again. Both take effect when the handler returns.
+/// Lets the default action happen: an access repeats itself, a signal that was sent, or that gave
+/// notice of broken memory, is sent again. Both take effect when the handler returns.
 fn die(signal: libc::c_int, code: libc::c_int) {
     // SAFETY: all zeros is the default action.
     let default: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: a valid action, and the old one is not asked for.
     unsafe { libc::sigaction(signal, &default, std::ptr::null_mut()) };
-    if code <= 0 {
+    if !is_access(code) {
         // SAFETY: raises a signal in this thread; allowed in a handler.
         unsafe { libc::raise(signal) };
     }

@@ -24,6 +24,8 @@ use super::message::MAX_FDS;
 /// See the module's documentation.
 pub(super) struct CrateServer {
     server: Server,
+    /// Its private socket, which is non-blocking.
+    listener: UnixListener,
     /// The private socket's file, by which it is connected to.
     door: PathBuf,
     _door: File,
@@ -38,15 +40,17 @@ impl CrateServer {
         let dir = PrivateDir::new()?;
         let path = dir.0.join("s");
         let listener = UnixListener::bind(&path)?;
+        listener.set_nonblocking(true)?;
         let door = File::options().read(true).custom_flags(libc::O_PATH).open(&path)?;
         drop(dir);
         Ok(Self {
             server: Server::from_owned_fd(
-                OwnedFd::from(listener),
+                OwnedFd::from(listener.try_clone()?),
                 true,
                 function.irqs(),
                 function.regions(),
             ),
+            listener,
             door: PathBuf::from(format!("/proc/self/fd/{}", door.as_raw_fd())),
             _door: door,
         })
@@ -63,6 +67,7 @@ impl CrateServer {
         message: &[u8],
         fds: &[OwnedFd],
     ) -> io::Result<Vec<u8>> {
+        self.clear()?;
         let mut stream = UnixStream::connect(&self.door)?;
         // Should a message not fit, waiting would be for ever.
         stream.set_nonblocking(true)?;
@@ -74,6 +79,7 @@ impl CrateServer {
         }
         let sent = sendmsg(&stream, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL)?;
         stream.shutdown(Shutdown::Write)?;
+        function.expect(fds.len());
         let outcome = self.server.run(function);
         if sent < message.len() {
             return Err(io::ErrorKind::WriteZero.into());
@@ -84,6 +90,18 @@ impl CrateServer {
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply)?;
         Ok(reply)
+    }
+
+    /// Forgets a message that could not be sent, or not be accepted for want of descriptors: the
+    /// crate would take it in place of the next.
+    fn clear(&self) -> io::Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -116,5 +134,24 @@ impl Drop for PrivateDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.0.join("s"));
         let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drivers::sim::{Drive, SimConfig, SimNic};
+
+    #[test]
+    fn a_message_that_came_to_nothing_does_not_delay_the_next() {
+        let config = SimConfig { drive: Drive::Step, ..SimConfig::default() };
+        let mut function = Function::new(SimNic::new(&config).unwrap());
+        let server = CrateServer::new(&function).unwrap();
+        // What is left when sending fails, or when nothing can be accepted.
+        drop(UnixStream::connect(&server.door).unwrap());
+        // DEVICE_GET_INFO.
+        let message = [0x0004_0001, 32, 0, 0, 16, 0, 0, 0].map(u32::to_ne_bytes).concat();
+        let reply = server.answer(&mut function, &message, &[]).expect("an answer");
+        assert_eq!(reply.len(), 32);
     }
 }

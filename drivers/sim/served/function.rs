@@ -42,6 +42,9 @@ const TRIGGER: u32 = 1 << 5;
 /// DMA_UNMAP: everything. QEMU sends Linux's flag, the crate documents another.
 const UNMAP_ALL: u32 = 1 << 1 | 1 << 2;
 
+/// Warnings that one client causes at most.
+const WARNINGS: u32 = 10;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Function {
@@ -58,6 +61,10 @@ pub(super) struct Function {
     table: Box<[u8]>,
     /// Why the last message was refused, since the crate does not say.
     refused: Option<i32>,
+    /// File descriptors that the message has which is being answered.
+    lent: usize,
+    /// Warnings about this client so far.
+    warnings: u32,
 }
 
 fn invalid() -> io::Error {
@@ -77,6 +84,8 @@ impl Function {
             fds: Arc::new(Eventfds::new(1, identity.vectors)),
             table: Box::default(),
             refused: None,
+            lent: 0,
+            warnings: 0,
             nic,
         };
         function.attach();
@@ -92,6 +101,7 @@ impl Function {
         self.fds = Arc::new(Eventfds::new(1, self.identity().vectors));
         self.windows = Windows::default();
         self.masked = false;
+        self.warnings = 0;
         self.nic.connect_interrupts(Some(self.fds.clone()));
         self.reset();
     }
@@ -215,15 +225,39 @@ impl Function {
 
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
-            tracing::warn!(nic = self.nic.name(), %error, "refused the client's request");
             self.refused = Some(error.raw_os_error().unwrap_or(libc::EINVAL));
+            self.warn(format_args!("refused the client's request: {error}"));
         }
         result
+    }
+
+    /// Warns, but no client fills the log.
+    fn warn(&mut self, what: std::fmt::Arguments<'_>) {
+        self.warnings = self.warnings.saturating_add(1);
+        match self.warnings {
+            ..WARNINGS => tracing::warn!(nic = self.nic.name(), "{what}"),
+            WARNINGS => {
+                tracing::warn!(nic = self.nic.name(), "{what}; the last one for this client")
+            }
+            _ => tracing::debug!(nic = self.nic.name(), "{what}"),
+        }
+    }
+
+    /// The next message comes with so many file descriptors.
+    pub(super) fn expect(&mut self, fds: usize) {
+        self.lent = fds;
+    }
+
+    /// A descriptor gets lost on its way through the crate when the process has none to spare, and
+    /// a message without it means something else.
+    fn has_all(&self, fds: usize) -> io::Result<()> {
+        if fds >= self.lent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
     }
 
     /// Reads a region as a bus does: what nobody answers for is all ones.
     pub(super) fn read(&self, region: u32, offset: u64, into: &mut [u8]) {
         match region {
+            _ if goes_round(offset, into) => into.fill(0xff),
             CONFIG => self.config.read(offset, into, self.nic.asserts_intx()),
             0 if self.slot.memory => self.read_registers(offset, into),
             bar if bar == u32::from(self.identity().bars.msix()) && self.slot.memory => {
@@ -238,6 +272,7 @@ impl Function {
     /// Writes a region as a bus does: what nobody answers for is lost.
     pub(super) fn write(&mut self, region: u32, offset: u64, from: &[u8]) {
         match region {
+            _ if goes_round(offset, from) => {}
             CONFIG => {
                 if self.config.write(offset, from) {
                     self.reset();
@@ -370,6 +405,11 @@ impl Function {
     }
 }
 
+/// Whether an access does not end before the end of all addresses.
+fn goes_round(offset: u64, bytes: &[u8]) -> bool {
+    offset.checked_add(bytes.len() as u64).is_none()
+}
+
 /// An MSI-X table in which every vector is masked.
 fn table(vectors: u16) -> Box<[u8]> {
     let entry = [0u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
@@ -399,7 +439,15 @@ impl ServerBackend for Function {
             read: flags.contains(DmaMapFlags::READ),
             write: flags.contains(DmaMapFlags::WRITE),
         };
-        let windows = self.windows.map(address, size, allowed, fd.map(|fd| (fd, offset)));
+        if fd.is_none() && address == 0 {
+            self.warn(format_args!(
+                "the guest's memory comes without a file, so the NIC cannot reach it; share it \
+                 (QEMU: -object memory-backend-memfd,share=on)"
+            ));
+        }
+        let all = self.has_all(fd.iter().len());
+        let map = || self.windows.map(address, size, allowed, fd.map(|fd| (fd, offset)));
+        let windows = all.and_then(|()| map());
         self.change_windows(windows)
     }
 
@@ -425,7 +473,8 @@ impl ServerBackend for Function {
         count: u32,
         fds: Vec<File>,
     ) -> io::Result<()> {
-        let result = self.interrupts(index, flags, start, count, fds);
+        let all = self.has_all(fds.len());
+        let result = all.and_then(|()| self.interrupts(index, flags, start, count, fds));
         self.note(result)
     }
 }

@@ -13,6 +13,9 @@ use crate::mem::Borrowed;
 
 /// Windows that a client can have open at a time. A virtual machine has some dozens.
 const WINDOWS: usize = 256;
+/// Bytes that a client can have mapped at a time: more than any virtual machine has, and little
+/// enough that clients cannot use up this process's address space.
+const MAPPED: u64 = 4 << 40;
 /// Windows are made of pages of this size.
 const PAGE: u64 = 4096;
 
@@ -54,7 +57,7 @@ impl Windows {
     ///
     /// # Errors
     /// EINVAL for what is misaligned, overflows, or cannot be mapped, EEXIST for what overlaps,
-    /// ENOSPC when there are too many.
+    /// ENOSPC when there are too many, or too much is mapped.
     pub(super) fn map(
         &self,
         start: u64,
@@ -69,6 +72,10 @@ impl Windows {
             return Err(refusal(libc::EINVAL));
         };
         if self.all.len() >= WINDOWS {
+            return Err(refusal(libc::ENOSPC));
+        }
+        let mapped = self.all.iter().filter(|w| w.memory.is_some()).map(|w| w.len).sum::<u64>();
+        if file.is_some() && len > MAPPED.saturating_sub(mapped) {
             return Err(refusal(libc::ENOSPC));
         }
         let at = self.all.partition_point(|w| w.end() <= start);
@@ -227,6 +234,14 @@ mod tests {
         );
         assert_eq!(errno(t.unmap(0x2000, 0x1000)), libc::ENOENT);
         assert_eq!(t.unmap(0x2000, 0x2000).unwrap().all.len(), 0);
+        // Of files with holes, there are as many bytes as a client likes.
+        let huge = memory(MAPPED);
+        let some = |offset| Some((huge.try_clone().unwrap(), offset));
+        let t = Windows::default().map(0, MAPPED - PAGE, BOTH, some(0)).unwrap();
+        assert_eq!(errno(t.map(MAPPED, 2 * PAGE, BOTH, some(0))), libc::ENOSPC);
+        let t = t.map(MAPPED, PAGE, BOTH, some(0)).unwrap();
+        assert_eq!(errno(t.map(2 * MAPPED, PAGE, BOTH, some(0))), libc::ENOSPC);
+        assert!(t.map(2 * MAPPED, MAPPED, BOTH, None).is_ok(), "takes no room here");
         let mut many = Windows::default();
         for n in 0..WINDOWS as u64 {
             many = many.map(n * PAGE, PAGE, BOTH, None).unwrap();

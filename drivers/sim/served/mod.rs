@@ -36,8 +36,16 @@
 //! | no DMA_READ and DMA_WRITE: memory must come as a file | remains: a window without one is known, and DMA to it is a fault |
 //! | its client has `resettable` the wrong way round and waits for ever for the data of an error reply | remains; nothing here uses it |
 //!
-//! What remains of a client's means: one that takes the non-blocking mode of its own eventfd away,
-//! and fills it in the moment between the check and the write, stops its own NIC until it reads.
+//! What remains of a client's means:
+//!
+//! * One that takes the non-blocking mode of its own eventfd away, and fills it in the moment
+//!   between the check and the write, stops the thread that raises it until it reads: that is the
+//!   thread that runs all NICs of this process. Serve clients that do not trust each other from
+//!   processes of their own.
+//! * One that passes a file of a file system that it serves itself (FUSE) stops its own NIC, and
+//!   the end of the server, until it answers: closing a file asks its file system.
+//! * Memory that the NIC is the first to touch may be charged to this process's control group.
+//!   A client can have 4 TiB in 256 windows mapped.
 
 mod config_space;
 #[cfg(feature = "vfio-user")]

@@ -40,6 +40,25 @@ pub enum ClientEvent {
 
 /// A software NIC that is served on a socket: a PCI device for QEMU's `vfio-user-pci`. Dropping it
 /// ends that and removes the socket.
+///
+/// ```
+/// use barewire::drivers::sim::served::SoftNic;
+/// use barewire::drivers::sim::{Drive, Model, SimConfig, SimNic};
+/// let nic = SimNic::new(&SimConfig {
+///     chip: Model::I82599,
+///     wire: "loopback".to_owned(),
+///     drive: Drive::Served,
+///     ..SimConfig::default()
+/// })?;
+/// let path = std::env::temp_dir().join(format!("nic-{}.sock", std::process::id()));
+/// let served = SoftNic::serve(nic, &path, |event| println!("{event:?}"))?;
+/// // Until it is dropped: qemu-system-x86_64 -device '{"driver": "vfio-user-pci", "socket":
+/// // {"type": "unix", "path": "<path>"}}' with the guest's memory in a shared memfd.
+/// assert!(served.path().exists());
+/// drop(served);
+/// assert!(!path.exists());
+/// # Ok::<(), barewire::Error>(())
+/// ```
 pub struct SoftNic {
     nic: SimNic,
     path: PathBuf,

@@ -13,7 +13,7 @@ use crate::drivers::sim::steer::{
 use crate::mmio::Register;
 
 crate::registers! {
-    /// Flow Director. Its registers have no side effects but those told in [`read`] and [`write`].
+    /// Flow Director. Its registers have no side effects but those told in [`read`] and [`write()`].
     pub(super) table DIRECTOR;
 
     /// A filter's IPv6 source, all but the last word.

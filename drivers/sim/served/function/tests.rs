@@ -194,3 +194,42 @@ fn what_was_lent_is_let_go() {
     f.attach();
     f.dma_map(both, 0, 0x1000, 0x2000, Some(memory)).unwrap();
 }
+
+#[test]
+fn an_access_does_not_go_round_the_end_of_the_address_space() {
+    let mut f = function(Model::I82599);
+    set(&mut f, COMMAND, 2);
+    // RAL(0): the last bytes of an address space lie before it if that is a ring.
+    let station = register(&f, 0x5400);
+    for region in 0..REGIONS as u32 {
+        for (offset, len) in [(u64::MAX, 1), (u64::MAX, 5), (u64::MAX - 3, 0x5408)] {
+            f.write(region, offset, &vec![0; len]);
+            let mut read = vec![0; len];
+            f.read(region, offset, &mut read);
+            assert!(read.iter().all(|byte| *byte == 0xff), "{region} {offset:#x} {len}");
+        }
+    }
+    assert_eq!(register(&f, 0x5400), station);
+}
+
+#[test]
+fn a_wide_write_is_two_words() {
+    let mut f = function(Model::I82599);
+    set(&mut f, COMMAND, 2);
+    // TDBAL and TDBAH.
+    f.write(0, 0x6000, &0x1_2345_6780u64.to_le_bytes());
+    assert_eq!((register(&f, 0x6000), register(&f, 0x6004)), (0x2345_6780, 1));
+}
+
+#[test]
+fn a_descriptor_that_was_lost_on_the_way_is_missed() {
+    let mut f = function(Model::I82599);
+    f.expect(1);
+    let both = DmaMapFlags::READ_WRITE;
+    assert_eq!(errno(f.dma_map(both, 0, 0, 0x1000, None)), Some(libc::EMFILE));
+    let connect = DATA_EVENTFD | TRIGGER;
+    assert_eq!(errno(f.set_irqs(0, connect, 0, 1, Vec::new())), Some(libc::EMFILE));
+    f.expect(0);
+    f.dma_map(both, 0, 0, 0x1000, None).unwrap();
+    f.set_irqs(0, connect, 0, 1, Vec::new()).unwrap();
+}

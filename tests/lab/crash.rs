@@ -11,7 +11,7 @@ use barewire::pool::PoolConfig;
 use barewire::{Batch, Mempool, Port, PortConfig};
 
 use crate::guest::{
-    GENERIC, Guest, Nic, comes_true, free_pages, memory_files, put, reserve, run, sh,
+    GENERIC, Guest, Nic, comes_true, free_pages, kind, memory_files, put, reserve, run, sh,
 };
 use crate::{Test, test};
 
@@ -75,7 +75,7 @@ fn receiver(nic: &Nic, then: &str) -> Child {
 /// QEMU holds frames back, and they arrive as soon as it may.
 fn flood<R>(guest: &Guest, then: impl FnOnce(&Nic) -> R) -> R {
     let [a, b, ..] = &guest.nics[..] else { unreachable!() };
-    [a, b].iter().for_each(|n| n.bind("igb"));
+    [a, b].iter().for_each(|n| n.bind(kind().driver));
     let mac = b.text(&format!("net/{}/address", b.interface()));
     b.bind(GENERIC);
     let i = a.interface();

@@ -11,7 +11,7 @@ use barewire::pool::PoolConfig;
 use barewire::port::{MacAddr, Queues};
 use barewire::{Batch, Mbuf, Mempool, Port, PortConfig};
 
-use crate::guest::{GENERIC, Guest};
+use crate::guest::{GENERIC, Guest, kind};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -239,7 +239,7 @@ fn start(names: [&str; 2], plan: &Plan) -> ([Port; 2], [Queues; 2], Mempool) {
     let queues = ports.each_mut().map(|p| p.start(&config, &pool).unwrap());
     for port in &mut ports {
         let link = port.link().unwrap();
-        assert!(link.up && link.speed_mbps == 1000, "{link}");
+        assert!(link.up && link.speed_mbps == kind().mbps, "{link}");
     }
     (ports, queues, pool)
 }

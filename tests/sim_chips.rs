@@ -1,17 +1,17 @@
-//! The driver of each chip on its software NIC, end to end: the same tests for both.
+//! The driver of each chip on its software NIC, end to end: the same tests for all.
 
 mod kit;
 
 use barewire::drivers::igb::regs as igb;
 use barewire::drivers::ixgbe::regs as ixgbe;
-use barewire::drivers::sim::{FaultKind, Inject, Model};
+use barewire::drivers::sim::{Family, FaultKind, Inject, Model};
 use barewire::mmio::{Bar, Register};
 use barewire::pool::Checksum;
 use barewire::port::{Port, PortConfig};
 use barewire::{Batch, Error};
-use kit::{Lcg, bytes, fill, nic, numbered, on_both, pool, start, udp, whole};
+use kit::{Lcg, bytes, fill, nic, numbered, on_all, pool, start, udp, whole};
 
-on_both! {
+on_all! {
     ten_thousand_frames_loop_back_unharmed,
     jumbo_frames_arrive_as_chains_and_leave_as_chains,
     vlan_tags_stay_or_come_out_as_asked,
@@ -209,7 +209,7 @@ fn the_loss_ladder_reconciles(chip: Model) {
     assert_eq!(stats.rx_no_descriptor, truth.no_descriptor);
     assert!(truth.no_descriptor >= 37, "{truth:?}");
     // The 82576 counts bytes in front of its queues: those dropped for want of a descriptor are in.
-    let in_front = if chip == Model::I82576 { truth.no_descriptor * 200 } else { 0 };
+    let in_front = if chip.family() == Family::Igb { truth.no_descriptor * 200 } else { 0 };
     assert_eq!(stats.rx_bytes, truth.delivered_bytes + in_front);
     let again = port.stats().expect("stats");
     assert_eq!(stats, again, "nothing is counted twice");
@@ -357,9 +357,13 @@ fn ports_start_and_stop_again_and_again(chip: Model) {
 }
 
 fn a_spoilt_eeprom_is_refused(chip: Model) {
+    // Firmware has checked an X540's and an X550's, the driver does not.
+    if matches!(chip, Model::X540 | Model::X550) {
+        return;
+    }
     let nic = nic(chip, "none", |_| {});
     // A word of the address.
-    nic.corrupt_eeprom(if chip == Model::I82599 { 0x101 } else { 0x01 });
+    nic.corrupt_eeprom(if chip.family() == Family::Ixgbe { 0x101 } else { 0x01 });
     assert!(matches!(nic.open_port(), Err(Error::Eeprom { .. })));
 }
 
@@ -419,7 +423,7 @@ fn the_mac_loops_back_inside_with_no_cable_in(chip: Model) {
     let mut q = port.start(&PortConfig::default(), &pool).expect("start");
     assert!(!port.link().expect("link").up);
     let bar = nic.bar();
-    if chip == Model::I82599 {
+    if chip.family() == Family::Ixgbe {
         ixgbe::HLREG0::read(&bar).with(ixgbe::HLREG0::LPBK, 1).write(&bar);
     } else {
         igb::RCTL::read(&bar).with(igb::RCTL::LBM, 1).write(&bar);
@@ -448,7 +452,7 @@ fn a_queue_that_a_fault_stopped_starts_anew_when_it_is_enabled_again(chip: Model
     nic.step_until_idle(50);
     assert_eq!((nic.truth().delivered, nic.faults().len()), (0, 1));
     // RDH, RDT and RXDCTL stand alike in both chips' queue blocks.
-    let block = if chip == Model::I82599 { 0x1000 } else { 0xC000 };
+    let block = if chip.family() == Family::Ixgbe { 0x1000 } else { 0xC000 };
     let (rdh, rdt, rxdctl, enable) = (block + 0x10, block + 0x18, block + 0x28, 1 << 25);
     let bar = nic.bar();
     let enabled = || bar.read32(rxdctl) & enable != 0;

@@ -52,7 +52,7 @@ impl Device {
         // A reset of the function leaves the PHY to its business.
         slow.later.retain(|l| l.effect == Effect::Trained);
         engine.reset();
-        self.change_causes(RegFile::reset);
+        self.reset_causes();
         self.regs.change(CTRL, RST, busy);
         set();
         self.changed();

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -13,13 +14,15 @@ use super::chip::{Chip, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::Eeprom;
-use super::engine::{Chaos, Engine, Way};
+use super::engine::{Engine, Way};
 use super::iommu::SimIommu;
-use super::irq::Pin;
+use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
 use super::lawyer::{Lawyer, Violation};
+use super::memory::GuestMemory;
 use super::regs::RegFile;
 use super::setup::{CONTROL, ENABLE, HEAD, QueueReg, TAIL};
+use super::sfp::Cage;
 use super::spec::SimConfig;
 use super::trace::{Event, Trace, Traced};
 use super::wire::Wire;
@@ -33,8 +36,10 @@ pub(super) struct Slow {
     pub(super) link: Link,
     /// On the MDIO bus, where the chip has one.
     pub(super) phy: Phy,
+    /// For an SFP+ module, where the board has one.
+    pub(super) cage: Cage,
     lawyer: Option<Lawyer>,
-    /// Offsets outside the table that were logged already.
+    /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
 }
 
@@ -66,7 +71,7 @@ pub(super) struct Device {
     pub(super) deaf: bool,
     pub(super) regs: Arc<RegFile>,
     pub(super) iommu: Arc<SimIommu>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     slow: Mutex<Slow>,
     engine: Mutex<Engine>,
     /// Counts changes of registers that the engine goes by.
@@ -78,8 +83,9 @@ pub(super) struct Device {
     /// A step was skipped because another thread was at it.
     skipped: AtomicBool,
     pub(super) gone: AtomicBool,
-    /// Its interrupt line.
-    pub(super) pin: Pin,
+    /// What the thread that runs it waits for, if it is served.
+    pub(super) wire_fd: Option<OwnedFd>,
+    pub(super) irq: Interrupts,
     /// Tails, too, go the slow way, to be traced or judged.
     watched: bool,
     trace: Option<Arc<Mutex<Trace>>>,
@@ -98,16 +104,11 @@ impl Device {
         let iommu = SimIommu::new(config.seed);
         let trace =
             (config.trace > 0).then(|| Arc::new(Mutex::new(Trace::new(config.trace, regs.map))));
-        let chaos = Chaos::new(config.faults.clone(), config.seed);
-        let engine = Engine::new(
-            chip,
-            wire,
-            regs.clone(),
-            iommu.clone(),
-            chaos,
-            trace.clone(),
-            config.lawyer,
-        );
+        let clock = Arc::new(Clock::new(config.drive));
+        // Without it, frames are looked for now and then.
+        let wire_fd = wire.fd().and_then(|fd| fd.try_clone_to_owned().ok());
+        let (r, i) = (regs.clone(), iommu.clone());
+        let engine = Engine::new(config, wire, r, i, trace.clone(), clock.clone());
         let device = Arc::new(Self {
             name: config.name.clone(),
             drive: config.drive,
@@ -116,12 +117,13 @@ impl Device {
             deaf: chip.deaf_queues(),
             regs,
             iommu,
-            clock: Clock::new(config.drive),
+            clock,
             slow: Mutex::new(Slow {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
                 link: Link::default(),
-                phy: Phy::default(),
+                phy: chip.phy(),
+                cage: chip.cage(mac),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),
@@ -131,7 +133,8 @@ impl Device {
             pending: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            pin: Pin::default(),
+            wire_fd,
+            irq: Interrupts::default(),
             watched: config.lawyer || config.trace > 0,
             trace,
         });
@@ -182,11 +185,39 @@ impl Device {
         }
     }
 
+    /// See [`SimNic::set_module`](super::SimNic::set_module).
+    pub(super) fn plug_module(&self, present: bool) {
+        let mut slow = self.slow();
+        if slow.cage.insert(present) {
+            self.chip.module_changed(self, &mut slow);
+        }
+    }
+
     /// Pulls the card.
     pub(super) fn unplug(&self) {
         // With the engine locked, so that no DMA happens after this returns.
         let _engine = self.engine();
         self.vanish();
+    }
+
+    /// See [`SimNic::set_guest_memory`](super::SimNic::set_guest_memory).
+    pub(super) fn set_guest_memory(&self, memory: Option<Arc<dyn GuestMemory>>) {
+        let mut engine = self.engine();
+        engine.shared.memory.guest = memory;
+        // Rings know their memory: they are found anew.
+        self.changed();
+        engine.refresh(self.generation.load(Ordering::Relaxed));
+    }
+
+    /// What the kernel calls FLR (PCIe base specification 6.6.2).
+    pub(super) fn function_reset(&self) {
+        self.set_bus_master(false);
+        let mut slow = self.slow();
+        slow.later.clear();
+        self.chip.reset(self, &mut slow, 0);
+        drop(slow);
+        self.set_interrupt_mode(InterruptMode::Intx);
+        self.mask_intx(false);
     }
 
     pub(super) fn note(&self, event: Event) {
@@ -220,6 +251,7 @@ impl Device {
         let home = self.regs.map.home(offset);
         let mut slow = self.slow();
         self.settle(&mut slow, Passing::Read(home));
+        self.tell_due();
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "read of an unmodelled register");
         }
@@ -237,6 +269,7 @@ impl Device {
         let mut slow = self.slow();
         self.note(Event::Write { offset: home, value });
         self.settle(&mut slow, Passing::Nothing);
+        self.tell_due();
         if let Some(lawyer) = &mut slow.lawyer {
             lawyer.write(self.chip, &self.regs, home, value);
         }
@@ -247,6 +280,13 @@ impl Device {
             // Nobody is at home during a reset.
             return;
         }
+        if let Some(meta) = self.regs.map.without_effect(home)
+            && value != meta.reset
+            && slow.logged.insert(meta.offset)
+        {
+            tracing::info!(nic = %self.name, register = meta.name, offset = home, "not modelled");
+        }
+        let value = self.regs.merge(home, value);
         match self.chip.queue_block(home).map(|(_, register)| register) {
             Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),
@@ -289,6 +329,7 @@ impl Device {
         if self.is_gone() {
             return false;
         }
+        self.tell_due();
         if self.wanted.load(Ordering::Relaxed) > 0 {
             std::thread::yield_now();
             return false;
@@ -318,12 +359,18 @@ impl Device {
         if engine.shared.removal {
             self.vanish();
         }
-        let written = std::mem::take(&mut engine.shared.written);
-        if written != 0 {
-            self.change_causes(|regs| self.chip.received(regs, written));
+        let (rx, tx) = engine.shared.take_written();
+        if rx | tx != 0 {
+            self.change_causes(|regs| self.chip.written_back(regs, rx, tx));
+        }
+        if std::mem::take(&mut engine.shared.overrun) {
+            self.raise(Cause::Missed);
+        }
+        if std::mem::take(&mut engine.shared.stamped) {
+            self.raise(Cause::Stamp);
         }
         if engine.link_changed() {
-            self.change_causes(|regs| self.chip.link_changed(regs));
+            self.raise(Cause::Link);
         }
         moved
     }

@@ -30,6 +30,13 @@ impl Eeprom {
         eeprom
     }
 
+    /// Puts the checksum of a section of its own right: its last word.
+    pub(super) fn put_checksum(section: &mut [u16]) {
+        if let Some((last, rest)) = section.split_last_mut() {
+            *last = rest.iter().fold(CHECKSUM, |left, word| left.wrapping_sub(*word));
+        }
+    }
+
     /// Sum of everything that the checksum covers but the checksum itself.
     fn sum(&self, pointers: Range<usize>) -> u16 {
         let word = |at: usize| self.words.get(at).copied().unwrap_or(0xffff);
@@ -48,6 +55,11 @@ impl Eeprom {
     /// One word; all ones where there is none.
     pub(super) fn word(&self, address: u32) -> u16 {
         self.words.get(address as usize).copied().unwrap_or(0xffff)
+    }
+
+    /// How many words there are, as EEC.SIZE has it: 64 times two to the power of this.
+    pub(super) fn size_code(&self) -> u32 {
+        (self.words.len() / 64).max(1).ilog2().min(15)
     }
 
     /// Spoils one bit, for tests of drivers that check.

@@ -5,13 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::chip::Chip;
+use super::drive::Clock;
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
-use super::iommu::{SimIommu, Windows};
+use super::flow::Hold;
+use super::iommu::SimIommu;
 use super::lawyer::{Lawyer, Rule};
+use super::memory::Memory;
 use super::regs::RegFile;
 use super::rx::RxPath;
 use super::setup::Mac;
+use super::spec::SimConfig;
 use super::stats::{Tally, Truth};
+use super::timesync::TimeSync;
 use super::trace::{Event, Trace};
 use super::tx::TxPath;
 use super::wire::{Loopback, Wire};
@@ -100,7 +105,7 @@ impl Chaos {
 pub(super) struct Shared {
     pub(super) chip: &'static dyn Chip,
     pub(super) regs: Arc<RegFile>,
-    pub(super) windows: Windows,
+    pub(super) memory: Memory,
     pub(super) tally: Tally,
     pub(super) truth: Truth,
     pub(super) log: FaultLog,
@@ -112,6 +117,20 @@ pub(super) struct Shared {
     pub(super) lawyer: Option<Lawyer>,
     /// Receive queues, one bit each, that have written packets back in this step.
     pub(super) written: u128,
+    /// What the link carries, in Mbit/s.
+    pub(super) mbps: u32,
+    /// Pause frames hold the transmitter.
+    pub(super) hold: Hold,
+    /// SYSTIM.
+    pub(super) time: TimeSync,
+    /// A packet that was sent got its stamp in this step.
+    pub(super) stamped: bool,
+    /// Transmit queues that have reported packets done.
+    pub(super) reported: u128,
+    /// Those of them for which that is an interrupt cause.
+    told: u128,
+    /// The receive FIFO has overflown.
+    pub(super) overrun: bool,
     /// The card was pulled in this step.
     pub(super) removal: bool,
     now: Duration,
@@ -124,6 +143,18 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// When this step began, on the wire's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// Receive and transmit queues with a cause of an interrupt since the last call.
+    #[inline]
+    pub(super) fn take_written(&mut self) -> (u128, u128) {
+        let reported = std::mem::take(&mut self.reported) & self.told;
+        (std::mem::take(&mut self.written), reported)
+    }
+
     #[cold]
     pub(super) fn note(&self, event: Event) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now, event);
@@ -155,7 +186,7 @@ pub(super) struct Engine {
     pub(super) shared: Shared,
     /// In place of the wire while loopback leads the MAC's transmitter to its receiver.
     looped: Option<Loopback>,
-    rx: RxPath,
+    pub(super) rx: RxPath,
     tx: TxPath,
     iommu: Arc<SimIommu>,
     /// Generations of the registers and of the address map that the settings are from.
@@ -176,27 +207,33 @@ pub(super) struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        chip: &'static dyn Chip,
+        config: &SimConfig,
         wire: Box<dyn Wire>,
         regs: Arc<RegFile>,
         iommu: Arc<SimIommu>,
-        chaos: Chaos,
         trace: Option<Arc<Mutex<Trace>>>,
-        lawyer: bool,
+        clock: Arc<Clock>,
     ) -> Self {
         let map = regs.map;
         let shared = Shared {
-            chip,
+            chip: config.chip.chip(),
             regs,
-            windows: Windows::default(),
+            memory: Memory::default(),
             tally: Tally::default(),
             truth: Truth::default(),
             log: FaultLog::default(),
-            chaos,
+            chaos: Chaos::new(config.faults.clone(), config.seed),
             traced: trace.is_some(),
             trace: trace.unwrap_or_else(|| Arc::new(Mutex::new(Trace::new(0, map)))),
-            lawyer: lawyer.then(|| Lawyer::new(map)),
+            lawyer: config.lawyer.then(|| Lawyer::new(map)),
             written: 0,
+            mbps: 0,
+            hold: Hold::default(),
+            time: TimeSync::new(clock),
+            stamped: false,
+            reported: 0,
+            told: 0,
+            overrun: false,
             removal: false,
             now: Duration::ZERO,
         };
@@ -220,9 +257,11 @@ impl Engine {
 
     /// Forgets all queues, as a reset does.
     pub(super) fn reset(&mut self) {
-        self.rx = RxPath::default();
+        self.rx.reset(&mut self.shared);
         self.tx = TxPath::default();
         self.seen = (0, 0);
+        self.shared.time.reset();
+        self.shared.hold = Hold::default();
         self.wire.announce_pause(false);
     }
 
@@ -244,13 +283,18 @@ impl Engine {
     /// Whether the link has come or gone since the last call.
     pub(super) fn link_changed(&mut self) -> bool {
         let up = self.link_up();
-        std::mem::replace(&mut self.was_up, up) != up
+        let was_up = std::mem::replace(&mut self.was_up, up);
+        if was_up && !up {
+            self.shared.chip.count_lost_link(&self.shared.regs);
+        }
+        was_up != up
     }
 
     /// Whether the link is down for a reason on this side of the wire.
     fn down(&self) -> bool {
-        let out = self.unplugged || self.flap > 0 || !self.mac.linked;
-        self.training || out && self.looped.is_none()
+        // Frames that turn round in the MAC need none.
+        let out = self.training || self.unplugged || self.flap > 0 || !self.mac.linked;
+        out && self.looped.is_none()
     }
 
     /// What the MAC is connected to.
@@ -290,7 +334,11 @@ impl Engine {
                 Some(inner) => inner,
                 None => &mut *self.wire,
             };
-            moved |= self.tx.step(&mut self.shared, wire, now, master);
+            if self.shared.hold.holds(now) {
+                self.tx.left_over = true;
+            } else {
+                moved |= self.tx.step(&mut self.shared, wire, now, master);
+            }
         }
         if self.rx.is_on() && way != Way::Tx && master {
             moved |= self.receive(now);
@@ -306,14 +354,15 @@ impl Engine {
             Some(inner) => inner,
             None => &mut **wire,
         };
-        rx.blocked = false;
+        rx.begin(shared);
         let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
-        rx.finish(shared);
+        rx.finish(shared, taken < BATCH);
         let missed = wire.take_missed();
         if missed > 0 {
             shared.tally.missed += missed;
             shared.tally.touch();
             shared.truth.arrived += missed;
+            shared.overrun = true;
         }
         let pauses = wire.take_pauses();
         if pauses != (0, 0) {
@@ -331,21 +380,33 @@ impl Engine {
     #[cold]
     fn set_up(&mut self, seen: (u32, u32)) {
         if self.seen.1 != seen.1 {
-            self.shared.windows = self.iommu.windows();
+            self.shared.memory.windows = self.iommu.windows();
         }
         self.seen = seen;
         let (chip, regs) = (self.shared.chip, self.shared.regs.clone());
         let mac = chip.mac(&regs);
         self.mac = mac;
+        self.shared.told = chip.tx_told(&regs);
         if !mac.looped {
             self.looped = None;
         } else if self.looped.is_none() {
             self.looped = Some(Loopback::new());
         }
-        let windows = std::mem::take(&mut self.shared.windows);
-        self.rx.set_up(&self.shared, |old| chip.rx_plan(&regs, &windows, old));
-        self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &windows));
-        self.shared.windows = windows;
+        let memory = std::mem::take(&mut self.shared.memory);
+        self.rx.set_up(&mut self.shared, |old| chip.rx_plan(&regs, &memory, old));
+        self.tx.set_up(&mut self.shared, chip.tx_plan(&regs, &memory));
+        self.shared.memory = memory;
         self.wire.announce_pause(self.tx.send_pause());
+        if !self.tx.obeys_pause() {
+            self.shared.hold = Hold::default();
+        }
+        self.pace();
+    }
+
+    /// SYSTIM goes as the registers say.
+    pub(super) fn pace(&mut self) {
+        self.shared.mbps = self.speed_mbps();
+        let rate = self.shared.chip.pace(&self.shared.regs, self.shared.mbps);
+        self.shared.time.pace(rate);
     }
 }

@@ -1,5 +1,5 @@
-//! Software NICs, register by register, so that everything here runs with no NIC at all: an 82599
-//! and an 82576.
+//! Software NICs, register by register, so that everything here runs with no NIC at all: 82599, X540
+//! and X550, 82576 and I350.
 //!
 //! The model knows the chips' register tables and descriptor layouts and nothing of the drivers. It
 //! touches memory through one door only: its own address map, then the owner word of the buffer.
@@ -9,7 +9,8 @@
 //! One engine moves the frames of all chips. It goes by plans, which a [chip](Model) decodes from
 //! its registers when they change; so nothing on the packet path asks which chip it is.
 //!
-//! A software NIC is named by a string, `sim:82599?key=value&key=value` or `sim:82576?...`:
+//! A software NIC is named by a string, `sim:82599?key=value&key=value`; other chips are `sim:x540`,
+//! `sim:x550`, `sim:82576` and `sim:i350`:
 //!
 //! | key | values | default |
 //! |---|---|---|
@@ -32,30 +33,42 @@
 //!   their time, by the clock or by how often software looks. A register that is not in the table
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
+//! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
+//!   CTRL.RST leaves the link alone, LRST does not.
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
 //!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
-//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP and UDP
-//!   checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept or
-//!   stripped; MAC loopback.
-//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP and UDP
-//!   checksums and VLAN tags, padding, completion by report-status.
-//! - Interrupts: causes, masks and the INTx line, for received packets and link changes; auto-mask
-//!   on reading the causes.
+//! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP, UDP and
+//!   SCTP checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept
+//!   or stripped; MAC loopback.
+//! - Choice of a receive queue: EtherType, SYN and 5-tuple filters; an 82599's Flow Director with
+//!   its hashes, masks, commands, limits, counters and the reports in the write-back; pools are
+//!   not compared.
+//! - Receive-side coalescing, 82599: what may be coalesced and what ends it, contexts, limits,
+//!   headers, counts and descriptor chains; a large packet is written when it is complete, at the
+//!   latest when the wire has nothing more or its interrupt's interval is over.
+//! - Transmit: advanced and legacy descriptors, chains, contexts, insertion of IPv4, TCP, UDP and
+//!   SCTP checksums and VLAN tags, TCP and UDP segmentation, padding, completion by report-status or
+//!   by writing the head, at once whatever the thresholds say.
+//! - Interrupts: INTx, MSI and MSI-X, throttled by EITR; auto-clear and auto-mask; causes of
+//!   queues (write-back of either direction), link, missed packets, TCP timer, and software.
+//! - Flow control: what a wire tells of its far end's FIFO, and pause frames really received, which
+//!   hold the transmitter for their time and are passed on or not.
+//! - PTP: the clock by the device's, at the pace that TIMINCA gives it; stamps of packets sent and
+//!   received, in registers and, of X550 and I350, in the buffer.
 //! - Statistics: clear on read, stuck at the maximum, 36-bit and 64-bit pairs, queue maps. Like
 //!   the chip, an 82599's GPRC counts what MPC counts, GPTC counts pause frames, and QBRC leaves a
 //!   stripped CRC out; an 82576's GPRC counts what RQDPC counts.
 //!
 //! # What is not
 //!
-//! TCP segmentation, IPsec, SCTP checksum insertion, head write-back, and receive descriptors
-//! other than advanced one-buffer ones are reported as [`FaultKind::NotModelled`]. Silently
-//! without effect are: interrupt throttling, MSI-X and the causes of other events, descriptor
-//! thresholds, RSC, header split, Flow Director, EtherType and 5-tuple filters, virtualisation,
-//! traffic classes, time stamps, wake-up and the SFP module's own EEPROM. Of the 82599, PHYs on
-//! the MDIO bus; of the 82576, the PCS of its fiber and SerDes variants, the PHY's vendor pages,
-//! collisions and half duplex, and the size of its packet buffer (a cable's `fifo` is what frames
-//! wait in).
+//! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
+//! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
+//! thresholds, header split, virtualisation, traffic classes, target times and pins of the PTP
+//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and
+//! SerDes variants, the PHY's vendor pages, collisions and half duplex, and the size of its packet
+//! buffer (a cable's `fifo` is what frames wait in).
 
 #![forbid(unsafe_code)]
 
@@ -67,20 +80,25 @@ mod drive;
 mod eeprom;
 mod engine;
 mod fault;
+mod flow;
 mod iommu;
 mod irq;
 mod later;
 mod lawyer;
+mod memory;
 mod nic;
-mod offload;
 mod packet;
 mod port;
 mod regs;
 mod rss;
 mod rx;
+pub mod served;
 mod setup;
+mod sfp;
 mod spec;
 mod stats;
+mod steer;
+mod timesync;
 mod trace;
 mod tx;
 pub mod wire;
@@ -89,11 +107,13 @@ pub mod wire;
 mod tests;
 
 pub use bar::{SimBar, SimDoorbell, SimHost};
-pub use chip::Model;
+pub use chip::{Family, Model};
 pub use drive::Drive;
 pub use fault::{Fault, FaultKind, FaultPlan, Inject, QueueId};
 pub use iommu::SimIommu;
+pub use irq::{InterruptMode, InterruptSink};
 pub use lawyer::{Rule, Violation};
+pub use memory::{GuestMemory, NotMapped};
 pub use nic::SimNic;
 pub use spec::SimConfig;
 pub use stats::Truth;

@@ -11,7 +11,10 @@ use super::device::Device;
 use super::drive::{self, Drive};
 use super::fault::{Fault, Inject};
 use super::iommu::SimIommu;
+use super::irq::{InterruptMode, InterruptSink};
 use super::lawyer::Violation;
+use super::memory::GuestMemory;
+use super::served::PciIdentity;
 use super::spec::SimConfig;
 use super::stats::Truth;
 use super::trace::Traced;
@@ -42,7 +45,10 @@ fn own_mac(chip: Model) -> MacAddr {
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     match chip {
         Model::I82599 => MacAddr([0x02, 0x82, 0x59, 0x90, high, low]),
+        Model::X540 => MacAddr([0x02, 0x00, 0x54, 0x00, high, low]),
+        Model::X550 => MacAddr([0x02, 0x00, 0x55, 0x00, high, low]),
         Model::I82576 => MacAddr([0x02, 0x82, 0x57, 0x60, high, low]),
+        Model::I350 => MacAddr([0x02, 0x00, 0x35, 0x00, high, low]),
     }
 }
 
@@ -64,7 +70,7 @@ impl SimNic {
         };
         let mac = config.mac.unwrap_or_else(|| own_mac(config.chip));
         let device = Device::new(config, mac, wire);
-        if config.drive == Drive::Thread {
+        if matches!(config.drive, Drive::Thread | Drive::Served) {
             drive::adopt(&device).map_err(|source| Error::Io {
                 what: "start the thread that runs software NICs".to_owned(),
                 path: None,
@@ -95,6 +101,58 @@ impl SimNic {
 
     pub(super) fn shared(&self) -> Arc<Device> {
         self.device.clone()
+    }
+
+    /// Lets it reach a guest's memory, wherever this process's own pools and rings are not. When
+    /// this returns, the memory of before is not used any more.
+    pub fn set_guest_memory(&self, memory: Option<Arc<dyn GuestMemory>>) {
+        self.device.set_guest_memory(memory);
+    }
+
+    /// Sends its interrupts to `sink`. When this returns, the sink of before hears nothing more.
+    pub fn connect_interrupts(&self, sink: Option<Arc<dyn InterruptSink>>) {
+        self.device.connect_interrupts(sink);
+    }
+
+    /// Which kind of interrupt the slot has enabled.
+    pub fn set_interrupt_mode(&self, mode: InterruptMode) {
+        self.device.set_interrupt_mode(mode);
+    }
+
+    /// Masks the line in the slot, or lets it through: then it is told again if it is asserted.
+    pub fn mask_intx(&self, masked: bool) {
+        self.device.mask_intx(masked);
+    }
+
+    /// Whether INTx is asserted, masked or not: what PCI Status bit 3 shows.
+    pub fn asserts_intx(&self) -> bool {
+        self.device.asserts_intx()
+    }
+
+    /// What it says of itself on the PCI bus.
+    pub fn pci_identity(&self) -> PciIdentity {
+        let chip = self.device.chip;
+        PciIdentity::of(self.device.model, chip.pci_id(), chip.map().len)
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> &str {
+        &self.device.name
+    }
+
+    /// The address in its EEPROM.
+    pub fn mac(&self) -> MacAddr {
+        self.device.slow().eeprom.mac()
+    }
+
+    /// A function level reset: everything is as after power-on, and the slot enables nothing.
+    pub fn function_reset(&self) {
+        self.device.function_reset();
+    }
+
+    /// Lets it look at what software has just written, and wakes the thread that runs it.
+    pub fn kick(&self) {
+        self.device.kick();
     }
 
     /// Moves at most one batch each way and lets a microsecond pass on a stepped NIC's clock.
@@ -156,6 +214,11 @@ impl SimNic {
     /// Plugs the cable in or out.
     pub fn set_link(&self, up: bool) {
         self.device.plug(up);
+    }
+
+    /// Puts an SFP+ module into the cage or takes it out, where the board has a cage.
+    pub fn set_module(&self, present: bool) {
+        self.device.plug_module(present);
     }
 
     /// Clears PCI bus mastering behind the driver's back.

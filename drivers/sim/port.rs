@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::chip::Model;
+use super::chip::Family;
 use super::device::Device;
 use super::drive::Drive;
 use super::engine::Way;
@@ -39,9 +39,9 @@ impl SimNic {
         let host = Box::new(self.host());
         let id = self.device().chip.pci_id();
         let (bar, dma) = (self.bar(), self.iommu());
-        let inner: Box<dyn Control> = match self.device().model {
-            Model::I82599 => Box::new(Ixgbe::open(bar, host, dma, VENDOR, id)?),
-            Model::I82576 => Box::new(Igb::open(bar, host, dma, VENDOR, id)?),
+        let inner: Box<dyn Control> = match self.device().model.family() {
+            Family::Ixgbe => Box::new(Ixgbe::open(bar, host, dma, VENDOR, id)?),
+            Family::Igb => Box::new(Igb::open(bar, host, dma, VENDOR, id)?),
         };
         Ok(Port::from_control(Box::new(SimPort { inner, nic: self.clone(), filtered: 0 })))
     }

@@ -1,7 +1,7 @@
 //! The register file: storage and access modes, from the chip's table.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::mmio::{Access, RegMeta, Register};
 
@@ -17,9 +17,24 @@ pub(super) struct Map {
     /// By word: where its value lives; differs for second addresses of a register.
     home: Box<[u16]>,
     lines: Vec<&'static RegMeta>,
+    /// By line: the bits that software can write.
+    writable: Vec<u32>,
+    /// By line: what is written has no effect.
+    storage: Vec<bool>,
     pairs: &'static [Pair],
     /// Largest value of a pair; it sticks there.
     wide_max: u64,
+}
+
+/// What is known of registers beyond a table's lines.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Bits that software can write.
+    pub(super) writable: Vec<(&'static str, u32)>,
+    /// Registers where those are all fields that the table names.
+    pub(super) strict: &'static [&'static str],
+    /// Registers that keep what is written, and nothing comes of it.
+    pub(super) storage: Vec<&'static str>,
 }
 
 impl fmt::Debug for Map {
@@ -47,20 +62,52 @@ impl Map {
                 line[word] = n;
             }
         }
-        let find = |name: &str| lines.iter().copied().find(|m| m.name == name);
+        // A later line takes an earlier one's place.
+        let find = |name: &str| lines.iter().rev().copied().find(|m| m.name == name);
         for (alias, target) in aliases {
             let (Some(alias), Some(target)) = (find(alias), find(target)) else { continue };
             for (from, to) in words(alias).zip(words(target)) {
                 home[from] = to as u16;
             }
         }
-        Self { len, line, home, lines, pairs, wide_max }
+        let (writable, storage) = (vec![u32::MAX; lines.len()], vec![false; lines.len()]);
+        Self { len, line, home, lines, writable, storage, pairs, wide_max }
+    }
+
+    /// The same map, minding the notes.
+    pub(super) fn noting(mut self, notes: &Notes) -> Self {
+        for (n, meta) in self.lines.iter().enumerate() {
+            let listed = notes.writable.iter().find(|(name, _)| *name == meta.name);
+            self.writable[n] = match listed {
+                Some((_, bits)) => *bits,
+                None if notes.strict.contains(&meta.name) => {
+                    meta.fields.iter().fold(0, |bits, field| bits | field.mask())
+                }
+                None => u32::MAX,
+            };
+            self.storage[n] = notes.storage.contains(&meta.name);
+        }
+        self
+    }
+
+    fn line_of(&self, offset: u32) -> Option<usize> {
+        usize::from(*self.line.get((offset / 4) as usize)?).checked_sub(1)
+    }
+
+    /// The bits of the register at `offset` that software can write.
+    fn writable(&self, offset: u32) -> u32 {
+        self.line_of(offset).map_or(u32::MAX, |n| self.writable[n])
+    }
+
+    /// The register at `offset`, if what is written there has no effect.
+    pub(super) fn without_effect(&self, offset: u32) -> Option<&'static RegMeta> {
+        let n = self.line_of(offset)?;
+        self.storage[n].then_some(self.lines[n])
     }
 
     /// The table's line for a BAR offset.
     pub(super) fn meta(&self, offset: u32) -> Option<&'static RegMeta> {
-        let n = *self.line.get((offset / 4) as usize)?;
-        self.lines.get(usize::from(n).checked_sub(1)?).copied()
+        self.lines.get(self.line_of(offset)?).copied()
     }
 
     /// Offset at which the register at `offset` is stored, for those with two addresses.
@@ -76,6 +123,8 @@ struct Wide {
     /// What the last read of the low half saw: reading the high half takes that much away, so
     /// that nothing counted in between is lost.
     seen: AtomicU64,
+    /// The low half was read since. If not, the high half takes everything away.
+    latched: AtomicBool,
 }
 
 /// The registers of one NIC.
@@ -110,7 +159,7 @@ impl RegFile {
         }
         for wide in &self.wide {
             wide.value.store(0, Ordering::Relaxed);
-            wide.seen.store(0, Ordering::Relaxed);
+            wide.latched.store(false, Ordering::Relaxed);
         }
     }
 
@@ -164,12 +213,16 @@ impl RegFile {
         let Some(meta) = self.map.meta(offset) else { return 0 };
         if let Some((wide, high)) = self.wide(offset) {
             return if high {
-                let seen = wide.seen.swap(0, Ordering::Relaxed);
-                wide.value.fetch_sub(seen, Ordering::Relaxed);
-                (seen >> 32) as u32
+                let seen = wide.seen.load(Ordering::Relaxed);
+                if wide.latched.swap(false, Ordering::Relaxed) {
+                    wide.value.fetch_sub(seen, Ordering::Relaxed);
+                    return (seen >> 32) as u32;
+                }
+                (wide.value.swap(0, Ordering::Relaxed) >> 32) as u32
             } else {
                 let value = wide.value.load(Ordering::Relaxed);
                 wide.seen.store(value, Ordering::Relaxed);
+                wide.latched.store(true, Ordering::Relaxed);
                 value as u32
             };
         }
@@ -178,6 +231,13 @@ impl RegFile {
             (Access::Rc, Some(word)) => word.swap(0, Ordering::AcqRel),
             (_, Some(word)) => word.load(Ordering::Acquire),
         }
+    }
+
+    /// What a write of `value` leaves in the register at `offset`, were it a plain one: bits that
+    /// software cannot write stay.
+    pub(super) fn merge(&self, offset: u32, value: u32) -> u32 {
+        let writable = self.map.writable(offset);
+        if writable == u32::MAX { value } else { value & writable | self.peek(offset) & !writable }
     }
 
     /// Writes as software does. `offset` is a home offset inside the BAR.
@@ -298,6 +358,8 @@ mod tests {
         assert_eq!(f.read(high), 3);
         assert_eq!((f.read(low), f.read(high)), (1000, 0));
         assert_eq!((f.read(low), f.read(high)), (0, 0));
+        f.count_wide::<GORCL>(0, (5 << 32) + 1);
+        assert_eq!((f.read(high), f.read(low)), (5, 0), "the high half alone takes both");
         f.count_wide::<GORCL>(0, u64::MAX);
         f.count_wide::<GORCL>(0, 1);
         assert_eq!((f.read(low), f.read(high)), (u32::MAX, 15));

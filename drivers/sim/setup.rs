@@ -1,12 +1,14 @@
 //! What the registers add up to: decoded once when they change, not for every packet.
 
-use std::sync::Arc;
-
 use super::chip::Chip;
-use super::iommu::{Place, Windows};
+use super::flow::FlowPlan;
+use super::memory::{Memory, Ring};
 use super::regs::RegFile;
 use super::rss::Toeplitz;
-use crate::mem::{CHUNK, DmaTarget};
+use super::rx::RscSetup;
+use super::steer::Steering;
+use super::timesync::{InPacket, Stamps};
+use super::tx::FlagMasks;
 
 /// A register of a queue's block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,43 +43,16 @@ pub(super) const LENGTH: u32 = 0x08;
 pub(super) const HEAD: u32 = 0x10;
 pub(super) const TAIL: u32 = 0x18;
 pub(super) const CONTROL: u32 = 0x28;
+/// Of a transmit queue: TDWBAL and TDWBAH.
+const HEAD_AT: u32 = 0x38;
+const HEAD_AT_HIGH: u32 = 0x3c;
+/// TDWBAL: the head is written back, to a multiple of four.
+const HEAD_WB_EN: u32 = 1 << 0;
 
 /// RXDCTL and TXDCTL of all chips: the queue is enabled.
 pub(super) const ENABLE: u32 = 1 << 25;
 /// The same: software flush of write-backs.
 pub(super) const SWFLSH: u32 = 1 << 26;
-
-/// A descriptor ring in memory.
-#[derive(Debug, Clone)]
-pub(super) struct Ring {
-    block: Arc<crate::mem::RingBlock>,
-    /// First word in the block.
-    first: usize,
-    /// In descriptors.
-    pub(super) size: u32,
-}
-
-impl Ring {
-    /// The ring at `base`; `None` when not all of it is mapped ring memory.
-    fn find(windows: &Windows, base: u64, bytes: u32) -> Option<Self> {
-        match windows.translate(base) {
-            Some(Place { target: DmaTarget::Rings(block), chunk, offset })
-                if bytes > 0 && offset as usize + bytes as usize <= CHUNK =>
-            {
-                let first = (chunk as usize * CHUNK + offset as usize) / 8;
-                Some(Self { block: block.clone(), first, size: bytes / 16 })
-            }
-            _ => None,
-        }
-    }
-
-    /// Its words, two a descriptor.
-    #[inline(always)]
-    pub(super) fn words(&self) -> &[std::sync::atomic::AtomicU64] {
-        let end = self.first + self.size as usize * 2;
-        self.block.words().get(self.first..end).unwrap_or_default()
-    }
-}
 
 /// What is common to a queue of either direction.
 #[derive(Debug, Clone)]
@@ -101,8 +76,20 @@ pub(super) struct RxSetup {
     pub(super) buffer: u32,
     pub(super) drop: bool,
     pub(super) strip_vlan: bool,
+    /// Where in the buffer time stamps are put.
+    pub(super) stamp: Option<InPacket>,
     /// Descriptor type that the model does not know, if that is so.
     pub(super) odd_type: bool,
+    /// TCP segments are coalesced.
+    pub(super) rsc: Option<RscSetup>,
+}
+
+/// A transmit queue's own settings.
+#[derive(Debug, Clone)]
+pub(super) struct TxSetup {
+    pub(super) common: QueueSetup,
+    /// Where its head is written instead of descriptors.
+    pub(super) head_at: Option<u64>,
 }
 
 /// Receive-side scaling as programmed.
@@ -150,8 +137,13 @@ impl Rss {
 
 /// The address of a receive address pair, if it is valid (bit 31 of the high register).
 pub(super) fn station(low: u32, high: u32) -> Option<[u8; 6]> {
+    (high >> 31 != 0).then_some(address(low, high))
+}
+
+/// The address in a pair of registers.
+pub(super) fn address(low: u32, high: u32) -> [u8; 6] {
     let ([a, b, c, d], [e, f, ..]) = (low.to_le_bytes(), high.to_le_bytes());
-    (high >> 31 != 0).then_some([a, b, c, d, e, f])
+    [a, b, c, d, e, f]
 }
 
 /// The low and high register of a valid receive address pair.
@@ -188,16 +180,23 @@ pub(super) struct RxPlan {
     pub(super) errors: ErrorBits,
     /// Bits of checksum verdicts that are not given.
     pub(super) unchecked: u64,
+    /// The CRC of SCTP packets is checked.
+    pub(super) check_sctp: bool,
     pub(super) accept: FilterBits,
     pub(super) macs: Vec<[u8; 6]>,
     pub(super) multicast: Option<MulticastTable>,
+    pub(super) flow: FlowPlan,
     /// The VLAN filter table, when it is on.
     pub(super) vlans: Option<Vec<u32>>,
     /// Longest frame without CRC.
     pub(super) longest: usize,
     /// Bytes that a tagged frame may have on top of that.
     pub(super) tag_room: usize,
+    /// The filters that choose a queue before RSS does, while any is in use.
+    pub(super) steering: Option<Box<Steering>>,
     pub(super) rss: Option<Rss>,
+    /// Which packets get time stamps, if any do.
+    pub(super) stamps: Option<Stamps>,
     /// RXCSUM.PCSD: the hash is reported.
     pub(super) report_hash: bool,
     pub(super) strip_crc: bool,
@@ -235,13 +234,13 @@ pub(super) struct TxPlan {
     pub(super) longest: usize,
     /// EtherType of inserted tags.
     pub(super) tag: u16,
+    /// Which TCP flags segments keep.
+    pub(super) flags: FlagMasks,
     /// Pause frames hold the transmitter.
     pub(super) obey_pause: bool,
     /// Pause frames are sent.
     pub(super) send_pause: bool,
-    pub(super) queues: Vec<QueueSetup>,
-    /// Some queue wants its head written back, which the model cannot do.
-    pub(super) head_writeback: Option<u16>,
+    pub(super) queues: Vec<TxSetup>,
 }
 
 /// What the engine goes by besides the plans.
@@ -256,13 +255,7 @@ pub(super) struct Mac {
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.
-fn queue(
-    regs: &RegFile,
-    windows: &Windows,
-    index: u32,
-    block: u32,
-    slot: u8,
-) -> Option<QueueSetup> {
+fn queue(regs: &RegFile, memory: &Memory, index: u32, block: u32, slot: u8) -> Option<QueueSetup> {
     let control = regs.peek(block + CONTROL);
     if control & ENABLE == 0 {
         return None;
@@ -272,7 +265,7 @@ fn queue(
     Some(QueueSetup {
         index: index as u16,
         base,
-        ring: Ring::find(windows, base, regs.peek(block + LENGTH) & 0xf_ff80),
+        ring: memory.ring(base, regs.peek(block + LENGTH) & 0xf_ff80),
         head_offset: block + HEAD,
         tail_offset: block + TAIL,
         slot,
@@ -284,21 +277,26 @@ fn queue(
 pub(super) fn rx_queues(
     chip: &dyn Chip,
     regs: &RegFile,
-    windows: &Windows,
+    memory: &Memory,
     finish: impl Fn(QueueSetup, u32) -> RxSetup,
 ) -> Vec<RxSetup> {
     (0..chip.queues())
         .filter_map(|q| {
             let block = chip.rx_block(q);
-            queue(regs, windows, q, block, chip.rx_slot(regs, q)).map(|setup| finish(setup, block))
+            queue(regs, memory, q, block, chip.rx_slot(regs, q)).map(|setup| finish(setup, block))
         })
         .collect()
 }
 
 /// The enabled transmit queues of a chip.
-pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, windows: &Windows) -> Vec<QueueSetup> {
-    let queues = 0..chip.queues();
-    queues
-        .filter_map(|q| queue(regs, windows, q, chip.tx_block(q), chip.tx_slot(regs, q)))
-        .collect()
+pub(super) fn tx_queues(chip: &dyn Chip, regs: &RegFile, memory: &Memory) -> Vec<TxSetup> {
+    let one = |q| {
+        let block = chip.tx_block(q);
+        let common = queue(regs, memory, q, block, chip.tx_slot(regs, q))?;
+        let (low, high) = (regs.peek(block + HEAD_AT), regs.peek(block + HEAD_AT_HIGH));
+        let head_at =
+            (low & HEAD_WB_EN != 0).then_some(u64::from(high) << 32 | u64::from(low & !3));
+        Some(TxSetup { common, head_at })
+    };
+    (0..chip.queues()).filter_map(one).collect()
 }

@@ -150,7 +150,7 @@ mod tests {
         for (spec, needles) in [
             ("sim:", &["chip is missing"][..]),
             ("82599", &["does not start"]),
-            ("sim:82575", &["82575", "82599, 82576"]),
+            ("sim:82575", &["82575", "82599, x540, x550, 82576, i350"]),
             ("sim:82599?speed=1", &["speed", "wire, mac, drive"]),
             ("sim:82599?wire", &["wire", "key=value"]),
             ("sim:82599?drive=fast", &["drive = fast", "inline, thread, step"]),

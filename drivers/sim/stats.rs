@@ -2,6 +2,7 @@
 //! and the ground truth that tests reconcile them with.
 
 use super::chip::Chip;
+use super::flow::Heard;
 use super::regs::RegFile;
 
 /// What really happened to every frame, since the NIC was made. Nothing clears these.
@@ -130,11 +131,18 @@ pub(super) struct Tally {
     pub(super) damaged: Count,
     pub(super) short: Count,
     pub(super) long: Count,
+    /// Of a wrong length and with a wrong CRC.
+    pub(super) fragments: Count,
+    pub(super) jabbers: Count,
     pub(super) missed: u64,
     /// Frames with a wrong CRC that were delivered all the same.
     pub(super) delivered_bad: u64,
     pub(super) checksum_errors: u64,
+    /// As the wire tells: how often we paused the peer, and the peer us.
     pub(super) pauses: (u64, u64),
+    pub(super) heard: Heard,
+    /// Packets that went as segments.
+    pub(super) segmented: u64,
     any: bool,
 }
 
@@ -175,7 +183,7 @@ impl Tally {
         let mut sum =
             (self.rx.frames + self.filtered.frames, self.rx.octets + self.filtered.octets);
         if bad {
-            for count in [self.damaged, self.short, self.long] {
+            for count in [self.damaged, self.short, self.long, self.fragments, self.jabbers] {
                 sum = (sum.0 + count.frames, sum.1 + count.octets);
             }
         }
@@ -193,7 +201,7 @@ impl Tally {
     fn tell(&self, truth: &mut Truth) {
         let dropped: u64 = self.rx.by_slot.iter().map(|s| s.dropped).sum();
         truth.missed += self.missed;
-        truth.damaged += self.damaged.frames;
+        truth.damaged += self.damaged.frames + self.fragments.frames + self.jabbers.frames;
         truth.bad_length += self.short.frames + self.long.frames;
         truth.filtered += self.filtered.frames;
         truth.no_descriptor += dropped;
@@ -209,7 +217,7 @@ mod tests {
     use super::super::chip::I82599;
     use super::*;
     use crate::drivers::ixgbe::regs::{
-        BPRC, GORCL, GPRC, GPTC, MPC, MPTC, PRC64, QBRC_L, QPRC, QPRDC,
+        BPRC, GORCL, GPRC, GPTC, MPC, MPTC, PRC64, PTC64, QBRC_L, QPRC, QPRDC,
     };
     use crate::mmio::Register;
 
@@ -255,7 +263,9 @@ mod tests {
         let read = |offset| regs.read(offset);
         assert_eq!(read(GPRC::META.offset), 4, "MPC's are in GPRC");
         assert_eq!((read(PRC64::META.offset), read(BPRC::META.offset)), (2, 1));
-        assert_eq!((read(GPTC::META.offset), read(MPTC::META.offset)), (2, 1));
+        // Stock drivers take the pause frames out of all of these.
+        let sent = [GPTC::META, MPTC::META, PTC64::META].map(|meta| read(meta.offset));
+        assert_eq!(sent, [2, 2, 2]);
         assert_eq!(read(GORCL::META.offset), 128);
         assert_eq!(read(QPRC::META.offset_of(3)), 1);
         assert_eq!(read(QBRC_L::META.offset_of(3)), 60);

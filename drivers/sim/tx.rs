@@ -1,19 +1,23 @@
 //! The transmit engine: descriptor fetch, the plain fast path, completion (82599 datasheet 7.2).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::engine::{BATCH, Shared};
 use super::fault::{Fault, FaultKind, Inject, QueueId};
-use super::iommu::Place;
 use super::lawyer::Rule;
-use super::offload::{self, Context, Packet};
-use super::setup::{QueueSetup, Ring, TxPlan};
+use super::memory::Ring;
+use super::setup::{QueueSetup, TxPlan, TxSetup};
 use super::trace::Event;
 use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
-use crate::mem::DmaTarget;
+
+mod offload;
+mod segment;
+
+use offload::{Context, Packet};
+pub(super) use segment::FlagMasks;
+use segment::Segmenter;
 
 /// Shortest frame without CRC; padding fills up to it.
 const SHORTEST: usize = 60;
@@ -33,8 +37,14 @@ const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
 #[derive(Debug)]
 struct TxQueue {
     setup: QueueSetup,
+    /// Where the head is written instead of descriptors.
+    head_at: Option<u64>,
     head: u32,
     contexts: [Context; 2],
+    /// The packet at the head, if it has been gathered and some of its segments are still to go.
+    segmented: Option<Box<Segmented>>,
+    /// A segment has gone in this step.
+    worked: bool,
     stopped: bool,
     /// Completions that are held, oldest first.
     held: VecDeque<u32>,
@@ -43,12 +53,23 @@ struct TxQueue {
     dirty: bool,
 }
 
+/// A packet that goes as several frames.
+#[derive(Debug)]
+struct Segmented {
+    segments: Segmenter,
+    /// Its descriptors, and the last one's command word.
+    taken: u32,
+    last: u64,
+}
+
 /// The transmit path.
 #[derive(Debug, Default)]
 pub(super) struct TxPath {
     plan: TxPlan,
     queues: Vec<TxQueue>,
     scratch: Vec<u8>,
+    /// A descriptor's bytes, where they must be copied.
+    piece: Vec<u8>,
     /// Descriptors were left in some ring by the last step.
     pub(super) left_over: bool,
     /// The queue that goes first, so that none starves.
@@ -59,7 +80,7 @@ pub(super) struct TxPath {
 enum Stop {
     /// Nothing to do.
     Idle,
-    /// The wire is full.
+    /// The wire is full, or the batch is.
     Wait,
     /// For good.
     Fault(Box<Fault>),
@@ -68,13 +89,17 @@ enum Stop {
 impl TxPath {
     pub(super) fn set_up(&mut self, shared: &mut Shared, plan: TxPlan) {
         let mut old = std::mem::take(&mut self.queues);
-        for setup in &plan.queues {
+        for TxSetup { common: setup, head_at } in &plan.queues {
+            let head_at = *head_at;
             let known = old.iter().position(|q| q.setup.index == setup.index);
             self.queues.push(match known.map(|at| old.swap_remove(at)) {
-                Some(q) => TxQueue { setup: setup.clone(), ..q },
+                Some(q) => TxQueue { setup: setup.clone(), head_at, ..q },
                 None => TxQueue {
+                    head_at,
                     head: shared.regs.peek(setup.head_offset),
                     contexts: Default::default(),
+                    segmented: None,
+                    worked: false,
                     stopped: false,
                     held: VecDeque::new(),
                     afterwards: VecDeque::new(),
@@ -83,18 +108,15 @@ impl TxPath {
                 },
             });
         }
-        if let Some(q) = plan.head_writeback
-            && self.plan.head_writeback != Some(q)
-        {
-            let what = FaultKind::NotModelled("transmit head write-back");
-            let queue = Some(QueueId::Tx(q));
-            shared.log.push(Fault { queue, descriptor: None, address: None, what });
-        }
         self.plan = plan;
     }
 
     pub(super) fn is_on(&self) -> bool {
         self.plan.on
+    }
+
+    pub(super) fn obeys_pause(&self) -> bool {
+        self.plan.obey_pause
     }
 
     pub(super) fn send_pause(&self) -> bool {
@@ -116,10 +138,11 @@ impl TxPath {
         for n in 0..count {
             let at = (self.turn + n) % count;
             let Some(q) = self.queues.get_mut(at).filter(|q| !q.stopped) else { continue };
-            let mut sender = Sender { plan: &self.plan, scratch: &mut self.scratch, wire, now };
+            let Self { plan, scratch, piece, .. } = self;
+            let mut sender = Sender { plan, scratch, piece, wire, now };
             let before = q.head;
             let stop = q.run(shared, &mut sender, master);
-            moved |= q.head != before;
+            moved |= q.head != before || std::mem::take(&mut q.worked);
             match stop {
                 Some(Stop::Fault(fault)) => {
                     q.stopped = true;
@@ -145,6 +168,7 @@ impl TxPath {
 struct Sender<'a> {
     plan: &'a TxPlan,
     scratch: &'a mut Vec<u8>,
+    piece: &'a mut Vec<u8>,
     wire: &'a mut dyn Wire,
     now: Duration,
 }
@@ -199,7 +223,11 @@ impl TxQueue {
         ring: &Ring,
         tail: u32,
     ) -> Option<Stop> {
-        let words = ring.words();
+        if self.segmented.is_some()
+            && let Err(stop) = self.send_segments(shared, sender, ring)
+        {
+            return Some(stop);
+        }
         for _ in 0..BATCH {
             if self.head == tail {
                 return Some(Stop::Idle);
@@ -208,9 +236,9 @@ impl TxQueue {
                 self.stopped = true;
                 return Some(Stop::Idle);
             }
-            let at = 2 * self.head as usize;
-            let Some([w0, w1]) = words.get(at..at + 2) else { return Some(Stop::Idle) };
-            let (address, command) = (w0.load(Ordering::Relaxed), w1.load(Ordering::Relaxed));
+            let Some((address, command)) = ring.get(self.head) else {
+                return Some(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
+            };
             let len = (command & 0xffff) as usize;
             let whole = command >> 46 == len as u64;
             let sent = if command & COMMAND == PLAIN
@@ -239,34 +267,24 @@ impl TxQueue {
         address: u64,
         len: usize,
     ) -> Result<(), Stop> {
-        let what = match shared.windows.translate(address) {
-            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
-                match mem.claim_tx(chunk, offset, len as u32) {
-                    Ok(claim) => {
-                        // The claim borrows from `windows`; counting needs `shared` whole.
-                        let sent = sender.wire.send(&claim, sender.now, sender.plan.obey_pause);
-                        if sent == Sent::Wait {
-                            return Err(Stop::Wait);
-                        }
-                        shared.tally.tx.frame(&claim);
-                        drop(claim);
-                        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-                        shared.tally.tx.queue(self.setup.slot, len + CRC);
-                        shared.tally.touch();
-                        if shared.traced {
-                            let queue = QueueId::Tx(self.setup.index);
-                            let (index, len) = (self.head, len as u32);
-                            shared.note(Event::Descriptor { queue, index, address, len });
-                        }
-                        return Ok(());
-                    }
-                    Err(e) => e.into(),
-                }
-            }
-            Some(_) => FaultKind::WrongMemory,
-            None => FaultKind::Unmapped,
-        };
-        Err(self.fault(self.head, Some(address), what))
+        let fetched = shared.memory.fetch(address, len as u32, sender.scratch);
+        let bytes = fetched.map_err(|what| self.fault(self.head, Some(address), what))?;
+        // The bytes borrow from `memory`; counting needs `shared` whole.
+        let sent = sender.wire.send(&bytes, sender.now, sender.plan.obey_pause);
+        if sent == Sent::Wait {
+            return Err(Stop::Wait);
+        }
+        shared.tally.tx.frame(&bytes);
+        drop(bytes);
+        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
+        shared.tally.tx.queue(self.setup.slot, len + CRC);
+        shared.tally.touch();
+        if shared.traced {
+            let queue = QueueId::Tx(self.setup.index);
+            let (index, len) = (self.head, len as u32);
+            shared.note(Event::Descriptor { queue, index, address, len });
+        }
+        Ok(())
     }
 
     /// Any other packet, or a context.
@@ -279,12 +297,10 @@ impl TxQueue {
         tail: u32,
     ) -> Result<(), Stop> {
         let load = |at: u32| {
-            let words = ring.words();
-            let word =
-                |i: u32| words.get(i as usize).map_or(0, |w: &AtomicU64| w.load(Ordering::Relaxed));
-            (word(2 * at), word(2 * at + 1))
+            let gone = || self.fault(at, Some(self.setup.base), FaultKind::Unmapped);
+            ring.get(at).ok_or_else(gone)
         };
-        let (w0, w1) = load(self.head);
+        let (w0, w1) = load(self.head)?;
         if offload::is_context(w1) {
             let context = Context::decode(w0, w1);
             self.contexts[context.index()] = context;
@@ -301,14 +317,14 @@ impl TxQueue {
                 // The rest of the packet has not been posted yet.
                 return Err(Stop::Idle);
             }
-            let (address, command) = load(at);
+            let (address, command) = load(at)?;
             let piece = packet
                 .add(command, taken == 0)
                 .map_err(|why| self.fault(at, Some(address), FaultKind::BadDescriptor(why)))?;
             if shared.lawyer.is_some() && offload::reserved(command) {
                 shared.breach(Rule::DescriptorFormat, self.setup.tail_offset, at);
             }
-            self.gather(shared, sender.scratch, at, address, piece)?;
+            self.gather(shared, sender, at, address, piece)?;
             pieces.push((address, piece as u32));
             taken += 1;
             at = if at + 1 == ring.size { 0 } else { at + 1 };
@@ -320,8 +336,15 @@ impl TxQueue {
                 return Err(self.fault(at, None, what));
             }
         };
-        let frame = &mut *sender.scratch;
         let context = &self.contexts[packet.context];
+        if packet.is_segmented() {
+            let segments = packet
+                .segment(std::mem::take(sender.scratch), context, sender.plan)
+                .map_err(|what| self.fault(self.head, None, what))?;
+            self.segmented = Some(Box::new(Segmented { segments, taken, last }));
+            return self.send_segments(shared, sender, ring);
+        }
+        let frame = &mut *sender.scratch;
         packet
             .finish(frame, context, sender.plan.tag)
             .map_err(|what| self.fault(self.head, None, what))?;
@@ -338,6 +361,9 @@ impl TxQueue {
         let sent = sender.send(shared, self.setup.slot, &frame);
         *sender.scratch = frame;
         sent?;
+        if packet.is_stamped() {
+            shared.stamp_sent();
+        }
         if early {
             self.afterwards.extend(pieces);
         }
@@ -345,39 +371,62 @@ impl TxQueue {
         Ok(())
     }
 
+    /// Sends up to a batch of the segments of the packet at the head. Its descriptors are used up
+    /// with the last one.
+    #[cold]
+    fn send_segments(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+    ) -> Result<(), Stop> {
+        let Some(mut packet) = self.segmented.take() else { return Ok(()) };
+        for _ in 0..BATCH {
+            if let Err(stop) = sender.send(shared, self.setup.slot, packet.segments.frame()) {
+                self.segmented = Some(packet);
+                return Err(stop);
+            }
+            self.worked = true;
+            if !packet.segments.advance() {
+                shared.tally.segmented += 1;
+                *sender.scratch = packet.segments.into_memory();
+                self.done(shared, ring, packet.taken, packet.last);
+                return Ok(());
+            }
+        }
+        self.segmented = Some(packet);
+        Err(Stop::Wait)
+    }
+
     /// Reads one descriptor's bytes.
     fn gather(
         &self,
         shared: &Shared,
-        scratch: &mut Vec<u8>,
+        sender: &mut Sender<'_>,
         at: u32,
         address: u64,
         len: usize,
     ) -> Result<(), Stop> {
-        let what = match shared.windows.translate(address) {
-            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
-                match mem.claim_tx(chunk, offset, len as u32) {
-                    Ok(claim) => {
-                        scratch.extend_from_slice(&claim);
-                        if shared.traced {
-                            let queue = QueueId::Tx(self.setup.index);
-                            let len = len as u32;
-                            shared.note(Event::Descriptor { queue, index: at, address, len });
-                        }
-                        return Ok(());
-                    }
-                    Err(e) => e.into(),
-                }
-            }
-            Some(_) => FaultKind::WrongMemory,
-            None => FaultKind::Unmapped,
-        };
-        Err(self.fault(at, Some(address), what))
+        let fetched = shared.memory.fetch(address, len as u32, sender.piece);
+        let bytes = fetched.map_err(|what| self.fault(at, Some(address), what))?;
+        sender.scratch.extend_from_slice(&bytes);
+        if shared.traced {
+            let queue = QueueId::Tx(self.setup.index);
+            let len = len as u32;
+            shared.note(Event::Descriptor { queue, index: at, address, len });
+        }
+        Ok(())
+    }
+
+    /// Its bit in a mask of queues.
+    #[inline(always)]
+    fn bit(&self) -> u128 {
+        1 << (self.setup.index % 128)
     }
 
     /// Uses up `taken` descriptors, the last of which has the command word `last`.
     #[inline(always)]
-    fn done(&mut self, shared: &Shared, ring: &Ring, taken: u32, last: u64) {
+    fn done(&mut self, shared: &mut Shared, ring: &Ring, taken: u32, last: u64) {
         let mut end = self.head + taken - 1;
         if end >= ring.size {
             end -= ring.size;
@@ -385,12 +434,31 @@ impl TxQueue {
         if last & TxDesc::RS != 0 {
             if shared.chaos.holds() || !self.held.is_empty() {
                 self.held.push_back(end);
+            } else if self.head_at.is_some() {
+                self.report_head(shared, ring, end);
             } else {
                 report(ring, end);
+                shared.reported |= self.bit();
             }
         }
         self.head = if end + 1 == ring.size { 0 } else { end + 1 };
         self.dirty = true;
+    }
+
+    /// Writes the head to memory when descriptor `at` and all before it are done (82599 datasheet
+    /// 7.2.3.5.2). The descriptors stay as they are.
+    #[cold]
+    fn report_head(&mut self, shared: &mut Shared, ring: &Ring, at: u32) {
+        let Some(address) = self.head_at else { return };
+        let head = if at + 1 >= ring.size { 0 } else { at + 1 };
+        if let Err(what) = shared.memory.put(address, head) {
+            self.stopped = true;
+            let queue = Some(QueueId::Tx(self.setup.index));
+            let descriptor = Some(at);
+            shared.log.push(Fault { queue, descriptor, address: Some(address), what });
+            return;
+        }
+        shared.reported |= self.bit();
     }
 
     /// Reports some or all held completions, and reads what was reported too early.
@@ -402,18 +470,23 @@ impl TxQueue {
         } else {
             most
         };
+        let ring = self.setup.ring.take();
         for _ in 0..go {
-            if let (Some(at), Some(ring)) = (self.held.pop_front(), &self.setup.ring) {
+            let (Some(at), Some(ring)) = (self.held.pop_front(), &ring) else { break };
+            if self.head_at.is_some() {
+                self.report_head(shared, ring, at);
+            } else {
                 report(ring, at);
+                shared.reported |= self.bit();
             }
         }
+        self.setup.ring = ring;
         if most == 0
             && let Some((address, len)) = self.afterwards.pop_front()
-            && let Some(place) = shared.windows.translate(address)
-            && let DmaTarget::Slots(mem) = place.target
         {
             // Long taken back, as a rule; then the claim fails and nothing is touched.
-            let late = mem.claim_tx(place.chunk, place.offset, len);
+            let mut copy = Vec::new();
+            let late = shared.memory.fetch(address, len, &mut copy);
             shared.truth.late_reads += 1;
             shared.truth.late_reads_denied += u64::from(late.is_err());
         }
@@ -423,8 +496,6 @@ impl TxQueue {
 /// Writes a completed descriptor back: DD, and nothing else that anyone may rely on.
 #[inline(always)]
 fn report(ring: &Ring, at: u32) {
-    if let Some(word) = ring.words().get(2 * at as usize + 1) {
-        // Release: the device is done with the buffers of this and all earlier descriptors.
-        word.store(TxDesc::DD, Ordering::Release);
-    }
+    // The device is done with the buffers of this and all earlier descriptors.
+    ring.put_second(at, TxDesc::DD);
 }

@@ -5,6 +5,8 @@
 //! device; two neighbouring chunks need not be.
 
 mod backing;
+#[cfg(feature = "vfio-user")]
+mod borrowed;
 mod chunk;
 mod physical;
 mod ring;
@@ -13,6 +15,8 @@ mod space;
 
 pub(crate) use backing::try_lock;
 pub use backing::{Backing, Mapping, clean_stale};
+#[cfg(feature = "vfio-user")]
+pub(crate) use borrowed::Borrowed;
 pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool, split_id};
 pub use physical::PhysicalMap;
 pub use ring::{RingBlock, RingMem};

@@ -10,6 +10,8 @@ mod revoked;
 
 pub use mapped::{MappedBar, MappedDoorbell};
 pub use register::{Access, Field, RegMeta, Register};
+#[cfg(feature = "vfio-user")]
+pub(crate) use revoked::Watch;
 
 use crate::error::{Error, Result};
 

@@ -151,7 +151,7 @@ macro_rules! registers {
             #[allow(clippy::upper_case_acronyms, non_camel_case_types)]
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
             $tvis struct $name(pub u32);
-            #[allow(missing_docs, dead_code)]
+            #[allow(missing_docs, dead_code, unreachable_pub)]
             impl $name {
                 $($(
                     pub const $field: $crate::mmio::Field = $crate::mmio::Field {

@@ -7,6 +7,9 @@
 //! and [`MappedBar`](super::MappedBar) answers every read with all ones, as a removed device
 //! does, so the driver reports it gone by its usual path.
 //!
+//! The memory that a guest lends (`mem::borrowed`) is watched the same way: whoever lent it can cut
+//! the file short, or its file system can be full.
+//!
 //! Every other SIGBUS goes to whoever handled it before. A handler that is installed later and
 //! does not chain takes this one out of service.
 //!
@@ -21,8 +24,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering, fence};
 
 use crate::mem::page_size;
 
-/// Ranges that can be watched at a time.
-pub(super) const RANGES: usize = 256;
+/// Ranges that can be watched at a time: BARs, and the windows of guests' memory.
+pub(super) const RANGES: usize = 1024;
 
 /// What an entry is, in the low bits of its state; above them counts how often that changed.
 const FREE: usize = 0;
@@ -109,7 +112,7 @@ impl Entry {
 
 /// A watched range. To be dropped before the range is unmapped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     entry: &'static Entry,
     start: usize,
     end: usize,
@@ -123,9 +126,9 @@ impl Watch {
     ///
     /// # Safety
     /// Until the watch is dropped, these pages are one shared mapping of device registers (or
-    /// what stands in for it) that belongs to the caller, in which nobody holds a reference: it
-    /// may be replaced by other memory at any time.
-    pub(super) unsafe fn new(at: *mut u8, len: usize) -> io::Result<Option<Self>> {
+    /// what stands in for it, or memory that another process may change) that belongs to the
+    /// caller, in which nobody holds a reference: it may be replaced by other memory at any time.
+    pub(crate) unsafe fn new(at: *mut u8, len: usize) -> io::Result<Option<Self>> {
         install()?;
         let page = page_size();
         let start = at.expose_provenance() & !(page - 1);
@@ -136,7 +139,7 @@ impl Watch {
 
     /// Whether the range has been replaced.
     #[inline(always)]
-    pub(super) fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.entry.dead.load(Ordering::Acquire)
     }
 

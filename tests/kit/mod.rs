@@ -20,6 +20,29 @@ macro_rules! on_both {
 
 pub(crate) use on_both;
 
+/// Each of these runs on every model.
+macro_rules! on_all {
+    ($($test:ident,)*) => {
+        kit::on_all!(@ [I82599 X540 X550 I82576 I350] [$($test)*]);
+    };
+    (@ [$($model:ident)*] $tests:tt) => {
+        $(kit::on_all!(@one $model $tests);)*
+
+        #[test]
+        fn no_model_is_forgotten() {
+            assert_eq!([$(barewire::drivers::sim::Model::$model),*], barewire::drivers::sim::Model::ALL);
+        }
+    };
+    (@one $model:ident [$($test:ident)*]) => {
+        #[allow(non_snake_case, reason = "the model's name")]
+        mod $model {
+            $(#[test] fn $test() { super::$test(barewire::drivers::sim::Model::$model) })*
+        }
+    };
+}
+
+pub(crate) use on_all;
+
 /// A stepped NIC with the spec lawyer at work.
 pub(crate) fn nic(chip: Model, wire: &str, change: impl FnOnce(&mut SimConfig)) -> SimNic {
     let mut config = SimConfig {

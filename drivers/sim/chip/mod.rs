@@ -8,18 +8,23 @@ use std::fmt;
 use super::device::{Device, Slow};
 use super::eeprom::Eeprom;
 use super::fault::QueueId;
-use super::iommu::Windows;
+use super::irq::Signals;
 use super::lawyer::Lawyer;
+use super::memory::Memory;
 use super::regs::{Map, RegFile};
 use super::setup::{Mac, QueueReg, RxPlan, TxPlan};
+use super::sfp::Cage;
 use super::stats::Tally;
+use super::timesync::{Rate, TimeRegs};
 use crate::port::MacAddr;
 
 mod igb;
 mod ixgbe;
 
-pub(super) use igb::{I82576, Phy};
+pub(super) use igb::Phy;
+use igb::{I350, I82576};
 pub(super) use ixgbe::I82599;
+use ixgbe::{X540, X550};
 
 /// The numbers of the queues in a mask of all.
 fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
@@ -31,45 +36,74 @@ fn queues_in(mask: u128) -> impl Iterator<Item = u32> {
     })
 }
 
-/// The cause that a byte of IVAR leads to: valid bit, and the number of one of the 16 causes that
-/// there are without MSI-X.
-fn allotted(byte: u32) -> u32 {
+/// The vector that a byte of IVAR leads to, if it is valid and one of `vectors`. Without MSI-X it
+/// is the number of one of 16 causes.
+fn allotted(byte: u32, vectors: u32) -> Option<u8> {
     let (valid, number) = (byte & 0x80 != 0, byte & 0x3f);
-    if valid && number < 16 { 1 << number } else { 0 }
+    (valid && number < vectors).then_some(number as u8)
 }
 
 /// The chips there are a model of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Model {
-    /// 82599, 10 Gbit/s.
+    /// 82599 with an SFP+ cage, 10 Gbit/s.
     I82599,
-    /// 82576, 1 Gbit/s.
+    /// X540 with its copper PHY, 10 Gbit/s.
+    X540,
+    /// X550 with its copper PHY, 10 Gbit/s.
+    X550,
+    /// 82576 with its copper PHY, 1 Gbit/s.
     I82576,
+    /// I350 with its copper PHY, 1 Gbit/s.
+    I350,
+}
+
+/// Chips of one programming model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// 82599, X540, X550.
+    Ixgbe,
+    /// 82576, I350.
+    Igb,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::I82599, Self::I82576];
+    pub const ALL: [Self; 5] = [Self::I82599, Self::X540, Self::X550, Self::I82576, Self::I350];
 
     /// Its name in a spec string.
     pub fn name(self) -> &'static str {
         match self {
             Self::I82599 => "82599",
+            Self::X540 => "x540",
+            Self::X550 => "x550",
             Self::I82576 => "82576",
+            Self::I350 => "i350",
+        }
+    }
+
+    /// Whose driver drives it.
+    pub fn family(self) -> Family {
+        match self {
+            Self::I82599 | Self::X540 | Self::X550 => Family::Ixgbe,
+            Self::I82576 | Self::I350 => Family::Igb,
         }
     }
 
     pub(super) fn chip(self) -> &'static dyn Chip {
         match self {
             Self::I82599 => &I82599,
+            Self::X540 => &X540,
+            Self::X550 => &X550,
             Self::I82576 => &I82576,
+            Self::I350 => &I350,
         }
     }
 }
 
 /// One chip.
-pub(super) trait Chip: fmt::Debug + Send + Sync {
+pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
     /// Its register table.
     fn map(&self) -> &'static Map;
 
@@ -78,6 +112,16 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
 
     /// The EEPROM of an adapter whose address is `mac`.
     fn eeprom(&self, mac: MacAddr) -> Eeprom;
+
+    /// The PHY on its MDIO bus.
+    fn phy(&self) -> Phy {
+        Phy::default()
+    }
+
+    /// The SFP+ cage of an adapter whose address is `mac`.
+    fn cage(&self, _mac: MacAddr) -> Cage {
+        Cage::new(None)
+    }
 
     /// Its line rate in Mbit/s.
     fn mbps(&self) -> u32;
@@ -126,31 +170,32 @@ pub(super) trait Chip: fmt::Debug + Send + Sync {
     /// Writes that do more than store. False: there is nothing special about the register.
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool;
 
-    /// The link has come or gone: sets the interrupt cause. Only through
-    /// [`change_causes`](Device::change_causes).
-    fn link_changed(&self, regs: &RegFile);
-
     /// The cable was plugged in again.
     fn plugged_in(&self, _device: &Device, _slow: &mut Slow) {}
 
-    /// Receive queues, one bit each, have written packets back: sets their interrupt causes. Only
-    /// through [`change_causes`](Device::change_causes).
-    fn received(&self, regs: &RegFile, queues: u128);
-
-    /// Whether an unmasked cause asserts the interrupt line.
-    fn asserts(&self, regs: &RegFile) -> bool;
+    /// A module was put into the cage, or taken out.
+    fn module_changed(&self, _device: &Device, _slow: &mut Slow) {}
 
     /// Loopback and master disable.
     fn mac(&self, regs: &RegFile) -> Mac;
 
     /// Decodes the receive side; `old` lends what is expensive to make.
-    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan;
+    fn rx_plan(&self, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan;
 
     /// Decodes the transmit side.
-    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan;
+    fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan;
+
+    /// Where the registers of its PTP clock are.
+    fn time(&self) -> &'static TimeRegs;
+
+    /// How fast that clock goes, on a link of `mbps`.
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate;
 
     /// Adds what a step has counted to the statistics registers.
     fn count(&self, regs: &RegFile, tally: &Tally);
+
+    /// Counts the link's loss, where the chip does.
+    fn count_lost_link(&self, _regs: &RegFile) {}
 
     /// The chip's own rules for a write that is about to happen.
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32);

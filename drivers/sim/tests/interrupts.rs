@@ -86,8 +86,12 @@ fn causes_can_be_set_and_masked_by_reading() {
     assert_eq!(EICR::read(&rig.bar), EICR(0x40));
     assert_eq!(EIMS::read(&rig.bar), EIMS(0x01), "masked by the read");
     line.unmask().unwrap();
+    EIAM(0).write(&rig.bar);
     EICS(0x40).write(&rig.bar);
     assert!(!fired(&*line));
+    EIAM(0x40).write(&rig.bar);
+    EICS(0x40).write(&rig.bar);
+    assert!(line.take().unwrap(), "unmasked by the write");
     // With MSI-X, reading masks nothing.
     GPIE(0).with(GPIE::MULTIPLE_MSIX, 1).write(&rig.bar);
     EIMS(0x40).write(&rig.bar);

@@ -1,6 +1,6 @@
 //! Receive features beyond what the driver uses.
 
-use super::super::packet::crc32;
+use super::super::packet::{crc32, crc32c};
 use super::super::{FaultKind, Inject};
 use super::rig::{Rig, udp};
 use crate::drivers::intel::RxDesc;
@@ -195,4 +195,31 @@ fn what_holds_receiving_holds_it() {
     assert_eq!(rig.receive(&udp(None, 20)).len(), 0, "no link");
     rig.nic.set_link(true);
     assert_eq!(rig.receive(&udp(None, 20)).len(), 2);
+}
+
+/// An SCTP packet in IPv4, with a right CRC or a wrong one.
+pub(super) fn sctp(good: bool) -> Vec<u8> {
+    let mut packet = vec![0, 80, 0, 90, 0, 0, 0, 1, 0, 0, 0, 0];
+    packet.extend([5; 40]);
+    let mut crc = crc32c(&packet);
+    crc ^= u32::from(!good);
+    packet[8..12].copy_from_slice(&crc.to_le_bytes());
+    let mut frame = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 9], [2, 0, 0, 0, 0, 1])
+        .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .write(&mut frame, 132.into(), &packet)
+        .unwrap();
+    frame
+}
+
+#[test]
+fn sctp_packets_are_checked_too() {
+    let mut rig = Rig::new();
+    rig.post(2);
+    for good in [true, false] {
+        let (w0, w1, _) = rig.receive(&sctp(good)).remove(0);
+        assert_eq!(RxDesc::packet_type(w0), 1 | 1 << 6);
+        assert_eq!(w1 & (RxDesc::L4CS | RxDesc::UDPCS), RxDesc::L4CS);
+        assert_eq!(w1 >> 30 & 1 == 0, good, "L4E");
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::super::setup::{BASE, BASE_HIGH, CONTROL, ENABLE, LENGTH, TAIL};
-use super::super::{Drive, Model, SimBar, SimConfig, SimNic};
+use super::super::{Drive, Family, Model, SimBar, SimConfig, SimNic};
 use crate::drivers::igb::regs as igb;
 use crate::drivers::ixgbe::regs::{
     CTRL_EXT, DMATXCTL, EEC, FCTRL, HLREG0, RDRXCTL, RXCTRL, SRRCTL,
@@ -93,9 +93,9 @@ impl Rig {
             bar.write32(block + BASE_HIGH, (base >> 32) as u32);
             bar.write32(block + LENGTH, u32::from(SIZE) * 16);
         }
-        match self.model {
-            Model::I82599 => self.program_82599(change),
-            Model::I82576 => self.program_82576(change),
+        match self.model.family() {
+            Family::Ixgbe => self.program_82599(change),
+            Family::Igb => self.program_82576(change),
         }
         // Link training.
         self.nic.step_until_idle(50);

@@ -2,10 +2,12 @@
 
 use super::super::packet::{crc32, vlan_tag};
 use super::super::{Inject, Model};
+use super::receive::sctp;
 use super::rig::{Rig, udp};
 use crate::drivers::igb::regs::{
-    CTRL, GORCH, GORCL, GPRC, GPTC, HGPTC, MRQC, MTA, PRC64, RAH, RAH_16, RAL_16, RCTL, RDH, RETA,
-    RLPML, RNBC, RPTHC, RQDPC, RSSRK, RXCSUM, SRRCTL, TCTL, TOTL, VET, VFTA,
+    CTRL, DAQF, ETQF, FTQF, GORCH, GORCL, GPRC, GPTC, HGPTC, IMIR, IMIREXT, MRQC, MTA, PRC64, RAH,
+    RAH_16, RAL_16, RCTL, RDH, RETA, RLPML, RNBC, RPTHC, RQDPC, RSSRK, RXCSUM, SAQF, SPQF, SRRCTL,
+    SYNQF, TCTL, TOTL, VET, VFTA,
 };
 use crate::drivers::intel::{RxDesc, TxDesc};
 use crate::drivers::sim::SimBar;
@@ -192,4 +194,64 @@ fn sending_goes_by_tctl_and_vet() {
     let sent = rig.send().remove(0);
     assert_eq!((&sent[12..16], vlan_tag(&sent)), (&[0x91, 0x00, 0x01, 0x23][..], None));
     rig.reclaim(m);
+}
+
+#[test]
+fn queues_are_chosen_by_filters() {
+    let to = |queue| FTQF(0).with(FTQF::QUEUE_EN, 1).with(FTQF::RX_QUEUE, queue);
+    let network = |port: u16| u32::from(port.to_be());
+    let mut rig = Rig::on(Model::I82576, 9, |bar| {
+        // What is led nowhere goes to queue 0 and is dropped there.
+        SRRCTL::read(bar).with(SRRCTL::DROP_EN, 1).write(bar);
+        ETQF(0x88cc)
+            .with(ETQF::FILTER_EN, 1)
+            .with(ETQF::QUEUE_EN, 1)
+            .with(ETQF::RX_QUEUE, 9)
+            .write_at(bar, 2);
+        // UDP from port 1000 at 10.0.0.1 to port 2000 at 10.0.0.2, as `udp` makes it.
+        SAQF(u32::from_le_bytes([10, 0, 0, 1])).write_at(bar, 7);
+        DAQF(u32::from_le_bytes([10, 0, 0, 2])).write_at(bar, 7);
+        SPQF(network(1000)).write_at(bar, 7);
+        IMIR(network(2000)).write_at(bar, 7);
+        IMIREXT(0).with(IMIREXT::CTRL_BIT_BP, 1).write_at(bar, 7);
+        to(9).with(FTQF::PROTOCOL, 17).write_at(bar, 7);
+    });
+    rig.post(10);
+    let mut lldp = vec![0; 60];
+    lldp[12..14].copy_from_slice(&[0x88, 0xcc]);
+    assert_eq!(rig.receive(&lldp)[0].0 >> 4 & 0x1fff, 1 << 11 | 2);
+    assert_eq!(rig.receive(&udp(None, 30)).len(), 1);
+    for changed in [27, 31, 35, 37] {
+        let mut other = udp(None, 30);
+        other[changed] ^= 1;
+        assert_eq!(rig.receive(&other).len(), 0, "byte {changed}");
+    }
+    // By the destination port alone, of a higher priority, elsewhere.
+    to(3).with(FTQF::MASK, 0xf).write_at(&rig.bar, 0);
+    IMIR(network(2000)).with(IMIR::PRIORITY, 1).write_at(&rig.bar, 0);
+    IMIREXT(0).with(IMIREXT::CTRL_BIT_BP, 1).write_at(&rig.bar, 0);
+    assert_eq!(rig.receive(&udp(None, 30)).len(), 0);
+    // Only of TCP packets with SYN, then.
+    IMIREXT(0).with(IMIREXT::CTRL_BIT, 1 << 4).write_at(&rig.bar, 0);
+    assert_eq!(rig.receive(&udp(None, 30)).len(), 1);
+    SYNQF(0).with(SYNQF::QUEUE_EN, 1).with(SYNQF::RX_QUEUE, 9).write(&rig.bar);
+    let mut syn = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv6([1; 16], [2; 16], 64)
+        .tcp(1, 2, 3, 4)
+        .syn()
+        .write(&mut syn, &[])
+        .unwrap();
+    assert_eq!(rig.receive(&syn).len(), 1);
+}
+
+#[test]
+fn the_crc_of_sctp_is_checked_when_rxcsum_says_so() {
+    let mut rig = rig(|_| {});
+    rig.post(4);
+    assert_eq!(rig.receive(&sctp(false))[0].1 & RxDesc::L4CS, 0);
+    RXCSUM::read(&rig.bar).with(RXCSUM::CRCOFL, 1).write(&rig.bar);
+    let w1 = rig.receive(&sctp(false))[0].1;
+    assert_eq!((w1 & RxDesc::L4CS, w1 >> 29 & 1), (RxDesc::L4CS, 1));
+    assert_eq!(rig.receive(&sctp(true))[0].1 >> 29 & 1, 0);
 }

@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use super::super::packet::{Check, parse, vlan_tag};
-use super::super::{FaultKind, Rule};
-use super::rig::{Rig, udp};
+use super::super::{FaultKind, Model, Rule};
+use super::rig::{Rig, SIZE, udp};
 use crate::drivers::intel::TxDesc;
-use crate::drivers::ixgbe::regs::{CTRL, DMATXCTL, GPTC, STATUS, TDH, TXDCTL};
-use crate::mmio::Register;
+use crate::drivers::ixgbe::regs::{
+    AUTOC, CTRL, DMATXCTL, GPTC, HLREG0, LINKS, STATUS, TDH, TXDCTL,
+};
+use crate::mmio::{Bar, Register};
 
 const EOP: u64 = TxDesc::EOP;
 const RS: u64 = TxDesc::RS;
@@ -34,6 +36,37 @@ fn dd_comes_with_rs_only_and_the_head_moves() {
     assert_eq!(GPTC::read(&rig.bar).raw(), 5);
     kept.into_iter().for_each(|m| rig.reclaim(m));
     assert_eq!(rig.nic.violations(), []);
+}
+
+#[test]
+fn heads_are_written_back_instead_of_descriptors() {
+    for model in Model::ALL {
+        let mut rig = Rig::on(model, 0, |_| {});
+        // The last descriptor of the receive ring, which is not used, in its second half word.
+        let place = usize::from(SIZE) - 1;
+        let at = rig.rx.iova().0 + 16 * place as u64 + 4;
+        let block = model.chip().tx_block(0);
+        rig.bar.write32(block + 0x3c, (at >> 32) as u32);
+        rig.bar.write32(block + 0x38, at as u32 | 1);
+        rig.rx.descriptors()[place][0].store(0x1111_2222, Ordering::Relaxed);
+        let head = |rig: &Rig| rig.rx.descriptors()[place][0].load(Ordering::Acquire);
+        let frame = udp(None, 100);
+        for n in 1..=70u64 {
+            let m = plain(&mut rig, &frame, if n % 2 == 0 { RS } else { 0 });
+            assert_eq!(rig.send().len(), 1);
+            rig.reclaim(m);
+            let want = (n & !1) % u64::from(SIZE);
+            assert_eq!(head(&rig), want << 32 | 0x1111_2222, "{model:?}, {n}");
+            let word = &rig.tx.descriptors()[(n as usize - 1) % usize::from(SIZE)][1];
+            assert_ne!(word.load(Ordering::Acquire), TxDesc::DD, "descriptors stay as they are");
+        }
+        assert_eq!(rig.nic.faults(), []);
+        rig.bar.write32(block + 0x3c, 0x7777);
+        let m = plain(&mut rig, &frame, RS);
+        rig.send();
+        assert_eq!(rig.nic.faults()[0].what, FaultKind::Unmapped);
+        rig.reclaim(m);
+    }
 }
 
 #[test]
@@ -107,7 +140,7 @@ fn legacy_descriptors_work_too() {
 fn what_is_wrong_is_said_and_stops_the_queue() {
     let cases: [(&str, u64, u64); 6] = [
         ("never programmed", 0, 1 << 41),
-        ("TCP segmentation", 0, 1 << 31),
+        ("never programmed", 0, 1 << 31),
         ("IPsec", 0, 1 << 42),
         ("PAYLEN", 0, 1 << 46),
         ("DTYP", 5 << 20 ^ 3 << 20, 0),
@@ -193,4 +226,26 @@ fn a_full_wire_holds_frames_and_loses_none() {
     rig.nic.probe().limit(None);
     assert_eq!(rig.send().len(), 4);
     kept.into_iter().for_each(|m| rig.reclaim(m));
+}
+
+/// What `ethtool -t` does: the link is forced and frames turn round in the MAC, with a cable or
+/// without, and right after a reset.
+#[test]
+fn frames_turn_round_in_the_mac_whatever_the_link() {
+    let mut rig = Rig::with(0, |bar| {
+        HLREG0::read(bar).with(HLREG0::LPBK, 1).write(bar);
+        AUTOC::read(bar).with(AUTOC::FLU, 1).with(AUTOC::RESTART_AN, 1).write(bar);
+    });
+    assert!(LINKS::read(&rig.bar).has(LINKS::LINK_UP));
+    rig.nic.set_link(false);
+    rig.post(60);
+    let mut frame = vec![0xff; 512];
+    frame.resize(1024, 0xaa);
+    let kept: Vec<_> = (0..60).map(|_| plain(&mut rig, &frame, RS)).collect();
+    assert!(rig.send().is_empty(), "nothing on the wire");
+    let got = rig.harvest();
+    assert_eq!(got.len(), 60);
+    assert!(got.iter().all(|(_, _, bytes)| *bytes == frame));
+    kept.into_iter().for_each(|m| rig.reclaim(m));
+    assert_eq!(rig.nic.faults(), []);
 }

@@ -4,6 +4,7 @@
 //! the sender or is lost and counted, as on copper.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 mod basic;
@@ -70,6 +71,11 @@ pub trait Wire: Send + fmt::Debug {
     /// Pause episodes since the last call: how often we paused the peer, and the peer us.
     fn take_pauses(&mut self) -> (u64, u64) {
         (0, 0)
+    }
+
+    /// What becomes readable when frames arrive, if there is such a thing.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// A failure that makes the wire useless from now on (tap gone, disk full). It is reported

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::{Options, Sent, Wire, WireContext};
@@ -165,6 +166,10 @@ impl Wire for TapWire {
             taken += 1;
         }
         taken
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.tap.as_fd())
     }
 
     fn link_up(&self) -> bool {

@@ -1,33 +1,40 @@
-//! The 82576.
+//! The 82576 and what grew out of it: the I350.
 
 use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::igb::regs::{
-    self, CTRL, EERD, ICR, IMS, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+    self, CTRL, EERD, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
 };
 use crate::drivers::sim::device::{Device, Slow};
-use crate::drivers::sim::eeprom::{Eeprom, mac_words};
+use crate::drivers::sim::eeprom::Eeprom;
 use crate::drivers::sim::fault::QueueId;
-use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
+use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{CONTROL, ENABLE, Mac, QueueReg, RxPlan, TxPlan};
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::{Field, Register};
 use crate::port::MacAddr;
 
 mod causes;
 mod count;
+mod nvm;
 mod phy;
 mod plan;
 mod special;
+mod steer;
+mod time;
+mod variant;
 
 pub(in crate::drivers::sim) use phy::Phy;
+pub(super) use variant::{Igb, Variant};
 
-/// See the module's documentation.
-#[derive(Debug)]
-pub(in crate::drivers::sim) struct I82576;
+/// The 82576 with copper ports.
+pub(in crate::drivers::sim) static I82576: Igb = Igb::new(Variant::I82576);
+/// The I350 with copper ports.
+pub(in crate::drivers::sim) static I350: Igb = Igb::new(Variant::I350);
 
 /// Byte counters of 64 bits in a pair of registers.
 const PAIRS: [Pair; 6] = [
@@ -42,31 +49,26 @@ const PAIRS: [Pair; 6] = [
 /// RCTL.LBM: the MAC's transmitter leads to its receiver.
 const LOOPED: u32 = 1;
 
-impl Chip for I82576 {
+impl Chip for Igb {
     fn map(&self) -> &'static Map {
-        static MAP: OnceLock<Map> = OnceLock::new();
-        MAP.get_or_init(|| Map::new(regs::BAR_LEN, regs::table(), regs::ALIASES, &PAIRS, u64::MAX))
+        static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
+        MAPS[self.variant as usize].get_or_init(|| {
+            let more = self.variant.more();
+            let table = regs::table().chain(time::TIME).chain(more);
+            Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, u64::MAX)
+        })
     }
 
-    /// 82576 with copper ports.
     fn pci_id(&self) -> u16 {
-        0x10c9
+        self.variant.pci_id()
     }
 
-    /// Words 0x00 to 0x3F of an adapter with two ports (82576 datasheet 6.1, 6.2): the address
-    /// comes first, the checksum covers nothing else.
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
-        let mut words = vec![0xffffu16; 0x400];
-        words[..0x40].fill(0);
-        words[..3].copy_from_slice(&mac_words(mac));
-        // Version of the image, initialisation control 1 and 2 (signature 01b at 15:14), ids.
-        words[0x05] = 0x1430;
-        words[0x0a] = 0x4024;
-        words[0x0b] = 0x8086;
-        words[0x0c] = 0x8086;
-        words[0x0d] = 0x10c9;
-        words[0x0f] = 0x4030;
-        Eeprom::new(words, 0, 0..0)
+        nvm::image(self.variant, mac)
+    }
+
+    fn phy(&self) -> Phy {
+        Phy::new(self.variant)
     }
 
     fn mbps(&self) -> u32 {
@@ -74,7 +76,7 @@ impl Chip for I82576 {
     }
 
     fn queues(&self) -> u32 {
-        regs::QUEUES
+        self.variant.queues()
     }
 
     fn rx_block(&self, queue: u32) -> u32 {
@@ -86,11 +88,12 @@ impl Chip for I82576 {
     }
 
     fn queue_of(&self, offset: u32) -> Option<QueueId> {
-        Some(match offset {
-            0xC000..0xC400 => QueueId::Rx(((offset - 0xC000) / 0x40) as u16),
-            0xE000..0xE400 => QueueId::Tx(((offset - 0xE000) / 0x40) as u16),
+        let (queue, n) = match offset {
+            0xC000..0xC400 => (QueueId::Rx as fn(u16) -> QueueId, (offset - 0xC000) / 0x40),
+            0xE000..0xE400 => (QueueId::Tx as fn(u16) -> QueueId, (offset - 0xE000) / 0x40),
             _ => return None,
-        })
+        };
+        (n < self.queues()).then(|| queue(n as u16))
     }
 
     /// 8.10.9, 8.10.10, 8.12.
@@ -107,7 +110,7 @@ impl Chip for I82576 {
     }
 
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32) {
-        special::reset(device, slow, ctrl);
+        special::reset(self, device, slow, ctrl);
     }
 
     fn station(&self) -> u32 {
@@ -115,27 +118,17 @@ impl Chip for I82576 {
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(device, slow, offset)
+        special::read(device, slow, offset).or_else(|| device.read_time(offset))
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
-        special::write(device, slow, offset, value) || causes::write(device, offset, value)
-    }
-
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(ICR::META.offset, 0, ICR::LSC.mask());
+        special::write(self, device, slow, offset, value)
+            || causes::write(device, offset, value)
+            || device.write_time(offset, value)
     }
 
     fn plugged_in(&self, device: &Device, slow: &mut Slow) {
         phy::plugged_in(device, slow);
-    }
-
-    fn received(&self, regs: &RegFile, queues: u128) {
-        causes::received(regs, queues);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        regs.get::<ICR>(0).raw() & regs.get::<IMS>(0).raw() & !ICR::INTA.mask() != 0
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {
@@ -147,12 +140,20 @@ impl Chip for I82576 {
         }
     }
 
-    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
-        plan::rx(self, regs, windows, old)
+    fn rx_plan(&self, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
+        plan::rx(self, regs, memory, old)
     }
 
-    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan {
-        plan::tx(self, regs, windows)
+    fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan {
+        plan::tx(self, regs, memory)
+    }
+
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, _mbps: u32) -> Rate {
+        time::rate(self, regs)
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {
@@ -171,11 +172,11 @@ impl Chip for I82576 {
 }
 
 /// The rule that a write breaks.
-fn breach(chip: &I82576, regs: &RegFile, offset: u32, value: u32) -> Option<Rule> {
+fn breach(chip: &Igb, regs: &RegFile, offset: u32, value: u32) -> Option<Rule> {
     let is = |o: u32| offset == o;
     let owns = |resource: Field| regs.get::<SW_FW_SYNC>(0).has(resource);
     let enabled = |block: &dyn Fn(u32) -> u32| {
-        (0..regs::QUEUES).any(|q| regs.peek(block(q) + CONTROL) & ENABLE != 0)
+        (0..chip.queues()).any(|q| regs.peek(block(q) + CONTROL) & ENABLE != 0)
     };
     let receives = regs.get::<RCTL>(0).has(RCTL::RXEN);
     let breaks = if is(RCTL::META.offset) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::{Igb, Variant};
 use crate::drivers::igb::regs::{MDIC, STATUS};
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::later::{Effect, Takes};
@@ -49,12 +50,9 @@ const GIGABIT: u16 = 1 << 9;
 const PARTNER_GIGABIT: u16 = 1 << 11;
 
 /// Values after a reset: negotiation on; 10, 100 and 1000 Mbit/s and both kinds of pause offered.
-const AFTER_RESET: [(usize, u16); 9] = [
+const AFTER_RESET: [(usize, u16); 7] = [
     (BMCR, 0x1140),
     (BMSR, 0x7949),
-    // The PHY inside the 82576.
-    (2, 0x02a8),
-    (3, 0x0391),
     (ANAR, 0x0de1),
     (ANER, 0x0064),
     (7, 0x2001),
@@ -76,15 +74,24 @@ pub(in crate::drivers::sim) struct Phy {
 
 impl Default for Phy {
     fn default() -> Self {
-        let mut regs = [0; 32];
-        for (at, value) in AFTER_RESET {
-            regs[at] = value;
-        }
-        Self { regs, busy: Duration::ZERO }
+        Self::new(Variant::I82576)
     }
 }
 
 impl Phy {
+    /// The PHY inside a chip.
+    pub(super) fn new(variant: Variant) -> Self {
+        let mut regs = [0; 32];
+        for (at, value) in AFTER_RESET {
+            regs[at] = value;
+        }
+        (regs[2], regs[3]) = match variant {
+            Variant::I82576 => (0x02a8, 0x0391),
+            Variant::I350 => (0x0154, 0x03b1),
+        };
+        Self { regs, busy: Duration::ZERO }
+    }
+
     /// Rate of the link on a wire that is good for `wire` Mbit/s.
     pub(super) fn speed(&self, wire: u32) -> u32 {
         let negotiates = self.regs[BMCR] & AUTONEG_ON != 0;
@@ -128,16 +135,18 @@ struct Link {
 }
 
 /// A read or write of a PHY register.
-pub(super) fn write_mdic(d: &Device, slow: &mut Slow, mdic: MDIC) {
+pub(super) fn write_mdic(chip: &Igb, d: &Device, slow: &mut Slow, mdic: MDIC) {
     let shown = mdic.with(MDIC::READY, 0).with(MDIC::ERROR, 0);
     d.regs.set(0, shown);
     let at = mdic.get(MDIC::REGADD) as usize;
     let done = MDIC(0).with(MDIC::READY, 1);
     let (clear, set) = match mdic.get(MDIC::OP) {
-        // Nobody else is on the bus.
-        _ if mdic.get(MDIC::PHYADD) != ADDRESS => (0, done.with(MDIC::ERROR, 1)),
+        // Nobody else is on the bus. The I350 goes by MDICNFG instead (8.2.5).
+        _ if chip.variant == Variant::I82576 && mdic.get(MDIC::PHYADD) != ADDRESS => {
+            (0, done.with(MDIC::ERROR, 1))
+        }
         WRITE => {
-            write(d, slow, at, mdic.get(MDIC::DATA) as u16);
+            write(chip, d, slow, at, mdic.get(MDIC::DATA) as u16);
             (0, done)
         }
         READ => {
@@ -158,9 +167,9 @@ fn read(d: &Device, slow: &mut Slow, at: usize) -> u16 {
     slow.phy.read(at, Link { up, held, wire }, d.clock.now())
 }
 
-fn write(d: &Device, slow: &mut Slow, at: usize, value: u16) {
+fn write(chip: &Igb, d: &Device, slow: &mut Slow, at: usize, value: u16) {
     if at == BMCR {
-        write_bmcr(d, slow, value);
+        write_bmcr(chip, d, slow, value);
     } else if !READ_ONLY.contains(&at)
         && let Some(register) = slow.phy.regs.get_mut(at)
     {
@@ -168,9 +177,9 @@ fn write(d: &Device, slow: &mut Slow, at: usize, value: u16) {
     }
 }
 
-fn write_bmcr(d: &Device, slow: &mut Slow, value: u16) {
+fn write_bmcr(chip: &Igb, d: &Device, slow: &mut Slow, value: u16) {
     if value & RESET != 0 {
-        reset(d, slow);
+        reset(chip, d, slow);
         return;
     }
     let old = std::mem::replace(&mut slow.phy.regs[BMCR], value & KEPT);
@@ -195,8 +204,8 @@ pub(super) fn plugged_in(d: &Device, slow: &mut Slow) {
 }
 
 /// Every register as after a reset, and the link is negotiated anew.
-pub(super) fn reset(d: &Device, slow: &mut Slow) {
-    slow.phy = Phy { busy: d.clock.now() + RESET_TIME, ..Phy::default() };
+pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow) {
+    slow.phy = Phy { busy: d.clock.now() + RESET_TIME, ..Phy::new(chip.variant) };
     negotiate(d, slow);
 }
 

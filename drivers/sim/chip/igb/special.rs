@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{causes, phy};
+use super::{Igb, Variant, causes, phy};
 use crate::drivers::igb::regs::{
     CTRL, CTRL_EXT, EECD, EEMNGCTL, EERD, FRTIMER, I2CCMD, MDIC, RXDCTL, STATUS, SW_FW_SYNC, SWSM,
     TXDCTL,
@@ -24,7 +24,7 @@ fn speed_code(mbps: u32) -> u32 {
 
 /// Resets the function. The PHY and its link are left alone (4.2.1.6), and so is what the ports
 /// and firmware share.
-pub(super) fn reset(d: &Device, slow: &mut Slow, ctrl: u32) {
+pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow, ctrl: u32) {
     let shared = [SWSM::META.offset, SW_FW_SYNC::META.offset].map(|at| (at, d.regs.peek(at)));
     d.reset(slow, ctrl & CTRL::RST.mask(), || {
         d.regs.change(EECD::META.offset, 0, EECD::PRES.mask());
@@ -38,6 +38,10 @@ pub(super) fn reset(d: &Device, slow: &mut Slow, ctrl: u32) {
     autoload(d, slow);
     let set = EEMNGCTL::CFG_DONE0.mask() | EEMNGCTL::CFG_DONE1.mask();
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
+    if chip.variant == Variant::I350 {
+        let set = STATUS::PF_RST_DONE.mask();
+        d.after(slow, AUTOLOAD, STATUS::META.offset, 0, set, Effect::None);
+    }
 }
 
 fn autoload(d: &Device, slow: &mut Slow) {
@@ -83,10 +87,10 @@ fn read_status(d: &Device, slow: &Slow) -> u32 {
 }
 
 /// See [`Chip::write`](super::Chip::write).
-pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
+pub(super) fn write(chip: &Igb, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
     if is(CTRL::META.offset) {
-        write_ctrl(d, slow, CTRL(value));
+        write_ctrl(chip, d, slow, CTRL(value));
     } else if is(STATUS::META.offset) {
         // Only PHYRA, the memory of a PHY reset, can be cleared (8.2.2).
         d.regs.change(offset, STATUS::PHYRA.mask() & !value, 0);
@@ -103,7 +107,7 @@ pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> boo
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(MDIC::META.offset) {
-        phy::write_mdic(d, slow, MDIC(value));
+        phy::write_mdic(chip, d, slow, MDIC(value));
     } else if is(I2CCMD::META.offset) {
         // No SFP module answers.
         d.regs.poke(offset, value & !I2CCMD::READY.mask());
@@ -115,9 +119,9 @@ pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> boo
     true
 }
 
-fn write_ctrl(d: &Device, slow: &mut Slow, ctrl: CTRL) {
+fn write_ctrl(chip: &Igb, d: &Device, slow: &mut Slow, ctrl: CTRL) {
     if ctrl.has(CTRL::RST) {
-        reset(d, slow, ctrl.raw());
+        reset(chip, d, slow, ctrl.raw());
         return;
     }
     let old = d.regs.get::<CTRL>(0);
@@ -127,7 +131,7 @@ fn write_ctrl(d: &Device, slow: &mut Slow, ctrl: CTRL) {
     d.changed();
     drop(engine);
     if ctrl.has(CTRL::PHY_RST) && !old.has(CTRL::PHY_RST) {
-        phy::reset(d, slow);
+        phy::reset(chip, d, slow);
         d.regs.change(STATUS::META.offset, 0, STATUS::PHYRA.mask());
     }
     d.write_master(slow, ctrl.raw());

@@ -1,15 +1,55 @@
-//! The link as LINKS shows it (82599 datasheet 8.2.3.22.17).
+//! The link as AUTOC and its relatives set it up and LINKS shows it (82599 datasheet 3.7.4,
+//! 8.2.3.22.17 to 8.2.3.22.24).
 
-use crate::drivers::ixgbe::regs::{AUTOC2, LINKS};
+use std::time::Duration;
+
+use crate::drivers::ixgbe::regs::{ANLP1, AUTOC, LINKS};
+use crate::drivers::sim::common::QUICK;
 use crate::drivers::sim::device::{Device, Slow};
+use crate::drivers::sim::later::{Effect, Takes};
+use crate::drivers::sim::regs::RegFile;
 use crate::mmio::Register;
+
+const TRAINING: Takes = Takes { time: Duration::from_millis(20), reads: 5 };
+
+/// What AUTOC.LMS makes of the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// 10 Gbit/s without negotiation.
+    Ten,
+    /// 1 Gbit/s, negotiated or not.
+    One,
+    /// Backplane negotiation, to which no module answers.
+    Backplane,
+}
+
+fn mode(regs: &RegFile) -> Mode {
+    match regs.get::<AUTOC>(0).get(AUTOC::LMS) {
+        1 | 3 => Mode::Ten,
+        0 | 2 | 5 => Mode::One,
+        _ => Mode::Backplane,
+    }
+}
+
+/// Whether the mode is one in which a link can come.
+pub(super) fn possible(regs: &RegFile) -> bool {
+    regs.get::<AUTOC>(0).has(AUTOC::FLU) || mode(regs) != Mode::Backplane
+}
+
+/// The link is being negotiated.
+pub(super) fn train(d: &Device, slow: &mut Slow) {
+    d.engine().training = true;
+    d.after(slow, TRAINING, LINKS::META.offset, 0, 0, Effect::Trained);
+}
 
 /// LINKS as software sees it now.
 pub(super) fn read_links(d: &Device, slow: &mut Slow) -> LINKS {
-    let engine = d.engine();
-    let disabled = d.regs.get::<AUTOC2>(0).has(AUTOC2::LINK_DISABLE);
-    let up = engine.link_up() && !disabled;
-    let speed = engine.speed_mbps();
+    let engine = d.current_engine();
+    let up = engine.link_up();
+    let speed = match mode(&d.regs) {
+        Mode::One => engine.speed_mbps().min(1_000),
+        Mode::Ten | Mode::Backplane => engine.speed_mbps(),
+    };
     drop(engine);
     let held = slow.link.look(up);
     let code = match speed {
@@ -26,9 +66,27 @@ pub(super) fn read_links(d: &Device, slow: &mut Slow) -> LINKS {
                 .with(LINKS::ALIGN_10G, 1)
                 .with(LINKS::MAC_TX_MODE, 3)
                 .with(LINKS::MAC_RX_MODE, 3);
+        } else {
+            links = links.with(LINKS::SYNC_1G, 1).with(LINKS::PCS_1G_EN, 1);
         }
     }
     links = links.with(LINKS::LINK_STATUS, held.into());
     d.regs.set(0, links);
     links
+}
+
+/// AUTOC: Restart_AN starts the link again; the arbitration state leaves 0 soon after.
+pub(super) fn write_autoc(d: &Device, slow: &mut Slow, autoc: AUTOC) {
+    let engine = d.engine();
+    d.regs.set(0, autoc);
+    d.changed();
+    drop(engine);
+    if autoc.has(AUTOC::RESTART_AN) {
+        let restart = AUTOC::RESTART_AN.mask();
+        d.after(slow, QUICK, AUTOC::META.offset, restart, 0, Effect::None);
+        d.regs.set(0, ANLP1(0));
+        let state = ANLP1(0).with(ANLP1::AN_STATE, 1).raw();
+        d.after(slow, QUICK, ANLP1::META.offset, 0, state, Effect::None);
+        train(d, slow);
+    }
 }

@@ -1,31 +1,45 @@
-//! The 82599.
+//! The 82599 and what grew out of it: X540 and X550.
 
 use std::sync::OnceLock;
 
-use super::{Chip, allotted, queues_in};
+use super::Chip;
 use crate::drivers::ixgbe::regs::{
-    self, DMATXCTL, EICR, EIMS, HLREG0, IVAR, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL,
-    STATUS, TDBAL, TQSM,
+    self, DMATXCTL, HLREG0, MLFC, MTQC, RAL, RDBAL, RDRXCTL, RQSMR, RTTDCS, RXCTRL, STATUS, TDBAL,
+    TQSM,
 };
 use crate::drivers::sim::device::{Device, Slow};
-use crate::drivers::sim::eeprom::{Eeprom, mac_words};
+use crate::drivers::sim::eeprom::Eeprom;
 use crate::drivers::sim::fault::QueueId;
-use crate::drivers::sim::iommu::Windows;
 use crate::drivers::sim::lawyer::{Lawyer, Rule};
+use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::{Map, Pair, RegFile};
 use crate::drivers::sim::setup::{ENABLE, Mac, QueueReg, RxPlan, TxPlan};
+use crate::drivers::sim::sfp::Cage;
 use crate::drivers::sim::stats::Tally;
+use crate::drivers::sim::timesync::{Rate, TimeRegs};
 use crate::mmio::Register;
 use crate::port::MacAddr;
 
+mod board;
 mod count;
+mod irq;
 mod link;
+mod nvm;
 mod plan;
 mod special;
+mod steer;
+mod table;
+mod time;
+mod variant;
 
-/// See the module's documentation.
-#[derive(Debug)]
-pub(in crate::drivers::sim) struct I82599;
+pub(super) use variant::{Ixgbe, Variant};
+
+/// The 82599ES with an SFP+ cage.
+pub(in crate::drivers::sim) static I82599: Ixgbe = Ixgbe::new(Variant::I82599);
+/// The X540-AT2, whose PHY is on chip.
+pub(in crate::drivers::sim) static X540: Ixgbe = Ixgbe::new(Variant::X540);
+/// The X550-AT2, whose PHY is on chip and whose EEPROM the firmware keeps.
+pub(in crate::drivers::sim) static X550: Ixgbe = Ixgbe::new(Variant::X550);
 
 /// Byte counters of 36 bits in a pair of registers.
 const PAIRS: [Pair; 8] = [
@@ -44,21 +58,30 @@ fn slot<R: Register>(regs: &RegFile, n: u32) -> u8 {
     (regs.get::<R>(n / 4).raw() >> (n % 4 * 8) & 0xf) as u8
 }
 
-impl Chip for I82599 {
+impl Chip for Ixgbe {
     fn map(&self) -> &'static Map {
-        static MAP: OnceLock<Map> = OnceLock::new();
-        MAP.get_or_init(|| {
-            Map::new(regs::BAR_LEN, regs::table(), regs::ALIASES, &PAIRS, (1 << 36) - 1)
+        static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
+        MAPS[self.variant as usize].get_or_init(|| {
+            let more = self.variant.more();
+            let table = table::rest().chain(steer::DIRECTOR).chain(regs::table());
+            let table = table.chain(time::TIME).chain(more);
+            let aliases = [regs::ALIASES, table::ALIASES].concat();
+            Map::new(regs::BAR_LEN, table, &aliases, &PAIRS, (1 << 36) - 1)
+                .noting(&table::notes(self.variant))
         })
     }
 
-    /// The 82599ES with an SFP+ cage.
     fn pci_id(&self) -> u16 {
-        0x10fb
+        self.variant.pci_id()
     }
 
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
-        eeprom(mac)
+        nvm::eeprom(mac)
+    }
+
+    fn cage(&self, mac: MacAddr) -> Cage {
+        let module = self.variant.has_cage().then(|| board::module(mac));
+        Cage::new(module)
     }
 
     fn mbps(&self) -> u32 {
@@ -95,7 +118,7 @@ impl Chip for I82599 {
     }
 
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32) {
-        special::reset(device, slow, ctrl);
+        special::reset(self, device, slow, ctrl);
     }
 
     fn station(&self) -> u32 {
@@ -103,47 +126,48 @@ impl Chip for I82599 {
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(device, slow, offset)
+        special::read(self, device, slow, offset)
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
-        special::write(device, slow, offset, value)
+        special::write(self, device, slow, offset, value)
     }
 
-    fn link_changed(&self, regs: &RegFile) {
-        regs.change(EICR::META.offset, 0, EICR::LSC.mask());
-    }
-
-    /// By IVAR; an entry that is not valid leads nowhere (8.2.3.5.16).
-    fn received(&self, regs: &RegFile, queues: u128) {
-        let byte = |q: u32| regs.get::<IVAR>(q / 2).raw() >> (q % 2 * 16);
-        let causes = queues_in(queues).fold(0, |all, q| all | allotted(byte(q)));
-        regs.change(EICR::META.offset, 0, causes);
-    }
-
-    fn asserts(&self, regs: &RegFile) -> bool {
-        // Bit 31 is reserved.
-        regs.get::<EICR>(0).raw() & regs.get::<EIMS>(0).raw() & !(1 << 31) != 0
+    fn module_changed(&self, device: &Device, slow: &mut Slow) {
+        board::module_changed(device, slow.cage.is_full());
+        link::train(device, slow);
     }
 
     fn mac(&self, regs: &RegFile) -> Mac {
         Mac {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
-            linked: true,
+            linked: !self.variant.has_cage() || board::linked(regs) && link::possible(regs),
         }
     }
 
-    fn rx_plan(&self, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
-        plan::rx(self, regs, windows, old)
+    fn rx_plan(&self, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
+        plan::rx(self, regs, memory, old)
     }
 
-    fn tx_plan(&self, regs: &RegFile, windows: &Windows) -> TxPlan {
-        plan::tx(self, regs, windows)
+    fn tx_plan(&self, regs: &RegFile, memory: &Memory) -> TxPlan {
+        plan::tx(self, regs, memory)
+    }
+
+    fn time(&self) -> &'static TimeRegs {
+        time::registers(self)
+    }
+
+    fn pace(&self, regs: &RegFile, mbps: u32) -> Rate {
+        time::rate(self, regs, mbps)
     }
 
     fn count(&self, regs: &RegFile, tally: &Tally) {
         count::count(regs, tally);
+    }
+
+    fn count_lost_link(&self, regs: &RegFile) {
+        regs.count::<MLFC>(0, 1);
     }
 
     fn judge(&self, lawyer: &mut Lawyer, regs: &RegFile, offset: u32, value: u32) {
@@ -169,49 +193,6 @@ impl Chip for I82599 {
     }
 
     fn strict(&self) -> &'static [&'static str] {
-        &[
-            "CTRL", "FCTRL", "MRQC", "RXCSUM", "HLREG0", "RXCTRL", "RDRXCTL", "DMATXCTL", "MTQC",
-            "RDLEN", "TDLEN", "RXDCTL", "TXDCTL", "SRRCTL",
-        ]
+        table::STRICT
     }
-}
-
-/// The pointers to sections that the checksum covers: words 0x03 to 0x0E (analog, PCIe, link,
-/// core, MAC and CSR sections; datasheet 6.2).
-const POINTERS: std::ops::Range<usize> = 0x03..0x0F;
-/// Link configuration words of LAN 0 and LAN 1: pointers to sections whose first word is their
-/// length.
-const CORE0: u16 = 0x100;
-const MAC0: u16 = 0x180;
-const LINK0: u16 = 0x1c0;
-
-/// The EEPROM of an adapter with one port used (82599 datasheet 6).
-fn eeprom(mac: MacAddr) -> Eeprom {
-    let mut words = vec![0xffffu16; 0x400];
-    words[..0x40].fill(0);
-    // EEPROM control words 1 to 3: signature 01b at 15:14 of word 0, and size.
-    words[0x00] = 0x4500;
-    words[0x01] = 0x0010;
-    words[0x38] = 0x0003;
-    for pointer in POINTERS {
-        words[pointer] = 0xffff;
-    }
-    // Device capabilities: any SFP module will do.
-    words[0x2c] = 0x0001;
-    // Version of the image, and where to find the tracking id.
-    words[0x29] = 0x0080;
-    words[0x2d] = 0x8000;
-    words[0x2e] = 0x0210;
-    for (pointer, section, content) in [
-        // LAN core 0: the MAC address is the first three words behind the length.
-        (0x09, CORE0, mac_words(mac).to_vec()),
-        (0x0B, MAC0, vec![0x6004, 0xc09c, 0x000a, 0x8004]),
-        (0x04, LINK0, vec![0; 6]),
-    ] {
-        words[pointer] = section;
-        let at = usize::from(section);
-        words[at] = content.len() as u16;
-        words[at + 1..at + 1 + content.len()].copy_from_slice(&content);
-    }
-    Eeprom::new(words, CORE0 + 1, POINTERS)
 }

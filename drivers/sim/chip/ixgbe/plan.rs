@@ -1,28 +1,39 @@
 //! What the registers add up to.
 
-use super::super::Chip;
-use super::I82599;
+use std::time::Duration;
+
+use super::super::{Chip, allotted};
+use super::{Ixgbe, steer, table, time};
 use crate::drivers::ixgbe::regs::{
-    DMATXCTL, FCCFG, FCTRL, HLREG0, MAXFRS, MCSTCTRL, MFLCN, MRQC, MTA, RAH, RAL, RETA, RSSRK,
-    RXCSUM, RXCTRL, RXDCTL, SECRXSTAT, SECTXSTAT, SRRCTL, TDWBAL, VFTA, VLNCTRL,
+    DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL, MFLCN, MRQC,
+    MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL, RXDCTL, SECRXSTAT,
+    SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
 };
-use crate::drivers::sim::iommu::Windows;
+use crate::drivers::sim::flow::FlowPlan;
+use crate::drivers::sim::irq::Signals;
+use crate::drivers::sim::memory::Memory;
 use crate::drivers::sim::regs::RegFile;
+use crate::drivers::sim::rx::RscSetup;
 use crate::drivers::sim::setup::{
-    ErrorBits, FilterBits, MulticastTable, Rss, RssFields, RxPlan, RxSetup, TxPlan, rx_queues,
-    station, tx_queues,
+    ErrorBits, FilterBits, MulticastTable, QueueSetup, Rss, RssFields, RxPlan, RxSetup, TxPlan,
+    rx_queues, station, tx_queues,
 };
+use crate::drivers::sim::steer::Steering;
+use crate::drivers::sim::tx::FlagMasks;
 use crate::mmio::Register;
 
 /// Error bits of the write-back (datasheet 7.1.6.2).
 const ERRORS: ErrorBits = ErrorBits { damaged: 1 << 29, l4: 1 << 30, ip: 1 << 31 };
-/// Distance of SRRCTL from the start of a queue's block.
+/// Distances of SRRCTL and RSCCTL from the start of a queue's block.
 const SRRCTL_AT: u32 = 0x14;
+const RSCCTL_AT: u32 = 0x2c;
+/// Longest time that a TCP segment waits for more to come.
+const HOLD: Duration = Duration::from_micros(200);
 /// Longest frame sent, without CRC.
 const LONGEST: usize = 15_872 - 4;
 
 /// The receive side.
-pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) -> RxPlan {
+pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> RxPlan {
     let held = regs.get::<SECRXSTAT>(0).has(SECRXSTAT::SECRX_RDY);
     let fctrl = regs.get::<FCTRL>(0);
     let hlreg = regs.get::<HLREG0>(0);
@@ -33,13 +44,15 @@ pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) 
     } else {
         1518
     };
-    let queues = rx_queues(chip, regs, windows, |common, block| {
+    let queues = rx_queues(chip, regs, memory, |common, block| {
         let srrctl = SRRCTL(regs.peek(block + SRRCTL_AT));
         RxSetup {
             buffer: srrctl.get(SRRCTL::BSIZEPACKET) * 1024,
             drop: srrctl.has(SRRCTL::DROP_EN),
             strip_vlan: RXDCTL(common.control).has(RXDCTL::VME),
+            stamp: time::in_packet(chip, regs),
             odd_type: srrctl.get(SRRCTL::DESCTYPE) != 1,
+            rsc: rsc(chip, regs, &common, block, srrctl),
             common,
         }
     });
@@ -47,6 +60,7 @@ pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) 
         on: regs.get::<RXCTRL>(0).has(RXCTRL::RXEN) && !held,
         errors: ERRORS,
         unchecked: 0,
+        check_sctp: true,
         accept: FilterBits {
             store_bad: fctrl.has(FCTRL::SBP),
             multicast: fctrl.has(FCTRL::MPE),
@@ -57,15 +71,52 @@ pub(super) fn rx(chip: &I82599, regs: &RegFile, windows: &Windows, old: RxPlan) 
         multicast: mcst
             .has(MCSTCTRL::MFE)
             .then(|| MulticastTable::new(regs.all::<MTA>().collect(), mcst.get(MCSTCTRL::MO))),
+        flow: flow(regs),
         vlans: regs.get::<VLNCTRL>(0).has(VLNCTRL::VFE).then(|| regs.all::<VFTA>().collect()),
         longest: longest.saturating_sub(4),
         tag_room: 4,
+        steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
         rss: rss(regs, old.rss),
+        stamps: time::stamps(regs),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
         slots: (0..chip.queues()).map(|q| chip.rx_slot(regs, q)).collect(),
         queues,
     }
+}
+
+/// How a queue coalesces, if it does: it and RFCTL must say so, TCP headers be recognised, and
+/// CRCs be stripped (4.6.7.2).
+fn rsc(
+    chip: &Ixgbe,
+    regs: &RegFile,
+    queue: &QueueSetup,
+    block: u32,
+    srrctl: SRRCTL,
+) -> Option<RscSetup> {
+    let rscctl = RSCCTL(regs.peek(block + RSCCTL_AT));
+    let on = rscctl.has(RSCCTL::RSCEN)
+        && !regs.get::<RFCTL>(0).has(RFCTL::RSC_DIS)
+        && regs.get::<PSRTYPE>(0).has(PSRTYPE::PSR_TCPHDR)
+        && regs.get::<HLREG0>(0).has(HLREG0::RXCRCSTRP);
+    if !on {
+        return None;
+    }
+    let buffers = [1, 4, 8, 16][rscctl.get(RSCCTL::MAXDESC) as usize & 3];
+    let bytes = buffers * srrctl.get(SRRCTL::BSIZEPACKET) * 1024;
+    let rdrxctl = regs.get::<RDRXCTL>(0);
+    Some(RscSetup {
+        most: bytes as usize,
+        first: rdrxctl.get(RDRXCTL::RSCFRSTSIZE) as usize * 16,
+        ack_change: rdrxctl.has(RDRXCTL::RSCACKC),
+        hold: interval(chip, regs, queue.index.into()).min(HOLD),
+    })
+}
+
+/// The interval of the interrupt that a receive queue leads to.
+fn interval(chip: &Ixgbe, regs: &RegFile, queue: u32) -> Duration {
+    let entry = regs.get::<IVAR>(queue / 2).raw() >> (queue % 2 * 16);
+    allotted(entry, u32::MAX).map_or(Duration::ZERO, |vector| chip.throttle(regs, vector))
 }
 
 fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
@@ -82,20 +133,31 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
     on.then(|| Rss::new(fields, regs.all::<RSSRK>(), regs.all::<RETA>(), old))
 }
 
+/// What becomes of MAC control frames (8.2.3.22.34).
+fn flow(regs: &RegFile) -> FlowPlan {
+    let mflcn = regs.get::<MFLCN>(0);
+    let (obey, obey_classes) = (mflcn.has(MFLCN::RFCE), mflcn.has(MFLCN::RPFCM));
+    FlowPlan {
+        address: Some(table::pause_address(regs)),
+        obey,
+        obey_classes,
+        drop: mflcn.has(MFLCN::DPF) && (obey || obey_classes),
+        pass_others: mflcn.has(MFLCN::PMCF),
+    }
+}
+
 /// The transmit side.
-pub(super) fn tx(chip: &I82599, regs: &RegFile, windows: &Windows) -> TxPlan {
+pub(super) fn tx(chip: &Ixgbe, regs: &RegFile, memory: &Memory) -> TxPlan {
     let held = regs.get::<SECTXSTAT>(0).has(SECTXSTAT::SECTX_RDY);
     let dma = regs.get::<DMATXCTL>(0);
-    let queues = tx_queues(chip, regs, windows);
-    let writes_head = |q: &u16| regs.get::<TDWBAL>((*q).into()).has(TDWBAL::HEAD_WB_EN);
     TxPlan {
         on: dma.has(DMATXCTL::TE) && !held,
         pad: regs.get::<HLREG0>(0).has(HLREG0::TXPADEN),
         longest: LONGEST,
         tag: dma.get(DMATXCTL::VT) as u16,
+        flags: FlagMasks::new(regs.get::<DTXTCPFLGL>(0).raw(), regs.get::<DTXTCPFLGH>(0).raw()),
         obey_pause: regs.get::<MFLCN>(0).has(MFLCN::RFCE),
         send_pause: regs.get::<FCCFG>(0).get(FCCFG::TFCE) == 1,
-        head_writeback: queues.iter().map(|q| q.index).find(writes_head),
-        queues,
+        queues: tx_queues(chip, regs, memory),
     }
 }

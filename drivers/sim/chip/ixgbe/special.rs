@@ -1,80 +1,99 @@
-//! Registers that do something: reset, EEPROM access, semaphores, interrupt causes, security
+//! Registers that do something: reset, EEPROM access, semaphores, security
 //! blocks, link (82599 datasheet 4.2, 4.6.3, 5.2.5.3.2, 8.2.3).
 
 use std::time::Duration;
 
-use super::link;
+use super::{Ixgbe, board, irq, link, steer};
 use crate::drivers::ixgbe::regs::{
-    AUTOC, CTRL, EEC, EEMNGCTL, EERD, EIAM, EICR, EICS, EIMC, EIMC_EX, EIMS, EIMS_EX, FDIRCTRL,
-    FRTIMER, GPIE, I2CCTL, LINKS, MSCA, MSRWD, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL, SECTXSTAT,
-    SWSM,
+    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, ESDP, FRTIMER, FWSM, I2CCTL,
+    LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL,
+    SECTXSTAT, SW_FW_SYNC, SWSM, TFCS,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::later::{Effect, Takes};
-use crate::mmio::Register;
+use crate::mmio::{RegMeta, Register};
 
 const DMA_INIT: Takes = Takes { time: Duration::from_millis(3), reads: 4 };
 const SECURITY: Takes = Takes { time: Duration::from_micros(50), reads: 2 };
-const TRAINING: Takes = Takes { time: Duration::from_millis(20), reads: 5 };
 
 /// Both kinds of reset.
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
-/// Resets everything but the PCI configuration.
-pub(super) fn reset(d: &Device, slow: &mut Slow, ctrl: u32) {
-    d.reset(slow, ctrl & RESETS, || d.regs.change(EEC::META.offset, 0, EEC::PRES.mask()));
+/// What ports and firmware share: no software reset touches it.
+const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
+/// The link's own registers: CTRL.RST without LRST leaves them, and the link, alone (4.2.1.7).
+const LINK: [RegMeta; 8] = [
+    AUTOC::META,
+    AUTOC2::META,
+    AUTOC3::META,
+    ANLP1::META,
+    ANLP2::META,
+    PCS1GLCTL::META,
+    PCS1GANA::META,
+    MACC::META,
+];
+
+/// Resets everything but the PCI configuration; that is all that a reset not asked for in CTRL
+/// leaves.
+pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
+    let keeps_link = ctrl & RESETS == CTRL::RST.mask();
+    let shared = SHARED.iter().filter(|_| ctrl & RESETS != 0);
+    let kept: Vec<_> = shared
+        .chain(LINK.iter().filter(|_| keeps_link))
+        .map(|meta| (meta.offset, d.regs.peek(meta.offset)))
+        .collect();
+    let (size, module) = (slow.eeprom.size_code(), slow.cage.is_full());
+    d.reset(slow, ctrl & RESETS, || {
+        let eec = EEC(0).with(EEC::PRES, 1).with(EEC::ADDR_SIZE, 1).with(EEC::SIZE, size);
+        d.regs.change(EEC::META.offset, 0, eec.raw());
+        // Firmware that does no management, and is well.
+        d.regs.set(0, FWSM(0).with(FWSM::FW_VAL, 1));
+        // The security blocks can pass packets, and nothing else.
+        d.regs.set(0, SECTXSTAT(0).with(SECTXSTAT::SECTX_OFF_DIS, 1));
+        d.regs.set(0, SECRXSTAT(0).with(SECRXSTAT::SECRX_OFF_DIS, 1));
+        if chip.variant.has_cage() {
+            board::reset(d, module);
+        }
+        for (offset, value) in kept {
+            d.regs.poke(offset, value);
+        }
+    });
     let set = EEC::AUTO_RD.mask();
     d.after(slow, AUTOLOAD, EEC::META.offset, 0, set, Effect::Autoload);
     let set = EEMNGCTL::CFG_DONE0.mask() | EEMNGCTL::CFG_DONE1.mask();
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
     let set = RDRXCTL::DMAIDONE.mask();
     d.after(slow, DMA_INIT, RDRXCTL::META.offset, 0, set, Effect::None);
-    train(d, slow);
-}
-
-/// The link is being negotiated.
-fn train(d: &Device, slow: &mut Slow) {
-    d.engine().training = true;
-    d.after(slow, TRAINING, LINKS::META.offset, 0, 0, Effect::Trained);
+    if !keeps_link {
+        link::train(d, slow);
+    }
 }
 
 /// See [`Chip::read`](super::Chip::read).
-pub(super) fn read(d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
+pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
     let is = |o: u32| offset == o;
     if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
-    } else if is(EICR::META.offset) {
-        let value = d.regs.peek(offset);
-        let gpie = d.regs.get::<GPIE>(0);
-        // Without MSI-X, reading masks what EIAM says (8.2.3.5.6).
-        let mask = if gpie.has(GPIE::MULTIPLE_MSIX) { 0 } else { d.regs.get::<EIAM>(0).raw() };
-        d.change_causes(|regs| {
-            regs.change(EIMS::META.offset, mask, 0);
-            if !gpie.has(GPIE::OCD) {
-                regs.write(offset, value);
-            }
-        });
-        Some(value)
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())
+    } else if is(TFCS::META.offset) {
+        Some(TFCS(0).with(TFCS::TC_XON, (!d.is_paused()).into()).raw())
     } else if is(FRTIMER::META.offset) {
         Some(d.clock.now().as_micros() as u32)
-    } else if is(I2CCTL::META.offset) {
-        // Nothing is plugged into the cage: both lines float high or follow our drivers.
-        let value = d.regs.get::<I2CCTL>(0);
-        let (clock, data) = (value.get(I2CCTL::CLK_OUT), value.get(I2CCTL::DATA_OUT));
-        Some(value.with(I2CCTL::CLK_IN, clock).with(I2CCTL::DATA_IN, data).raw())
+    } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
+        Some(board::read_bus(d, slow))
     } else {
-        None
+        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        rest.or_else(|| d.read_time(offset))
     }
 }
 
 /// See [`Chip::write`](super::Chip::write).
-pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
+pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
     if is(CTRL::META.offset) {
-        write_ctrl(d, slow, value);
+        write_ctrl(chip, d, slow, value);
     } else if is(EERD::META.offset) {
         d.write_eerd(slow, offset, value);
     } else if is(EEC::META.offset) {
@@ -82,7 +101,13 @@ pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> boo
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(AUTOC::META.offset) {
-        write_autoc(d, slow, AUTOC(value));
+        link::write_autoc(d, slow, AUTOC(value));
+    } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
+        board::write_bus(d, slow, value);
+    } else if chip.variant.has_cage() && is(ESDP::META.offset) {
+        if board::write_pins(d, value) {
+            link::train(d, slow);
+        }
     } else if is(RDRXCTL::META.offset) {
         let done = d.regs.get::<RDRXCTL>(0).get(RDRXCTL::DMAIDONE);
         let _engine = d.engine();
@@ -101,50 +126,21 @@ pub(super) fn write(d: &Device, slow: &mut Slow, offset: u32, value: u32) -> boo
         d.regs.poke(offset, value);
         d.regs.set(0, d.regs.get::<MSRWD>(0).with(MSRWD::RDDATA, 0xffff));
         d.after(slow, QUICK, offset, MSCA::MDICMD.mask(), 0, Effect::None);
-    } else if is(FDIRCTRL::META.offset) {
-        d.regs.poke(offset, value);
-        d.after(slow, QUICK, offset, 0, FDIRCTRL::INIT_DONE.mask(), Effect::None);
+    } else if steer::write(d, slow, offset, value) {
+        return true;
     } else {
-        return write_causes(d, offset, value);
+        return irq::write(d, offset, value) || d.write_time(offset, value);
     }
     true
 }
 
-/// Interrupt causes and masks.
-fn write_causes(d: &Device, offset: u32, value: u32) -> bool {
-    let is = |o: u32| offset == o;
-    if is(EICS::META.offset) {
-        d.change_causes(|regs| regs.change(EICR::META.offset, 0, value));
-    } else if is(EIMC::META.offset) {
-        d.change_causes(|regs| regs.change(EIMS::META.offset, value, 0));
-    } else if let Some(n) = (0..2).find(|n| is(EIMC_EX::META.offset_of(*n))) {
-        d.change_causes(|regs| regs.change(EIMS_EX::META.offset_of(n), value, 0));
-    } else if [EICR::META.offset, EIMS::META.offset].contains(&offset)
-        || (0..2).any(|n| is(EIMS_EX::META.offset_of(n)))
-    {
-        d.change_causes(|regs| regs.write(offset, value));
-    } else {
-        return false;
-    }
-    true
-}
-
-fn write_ctrl(d: &Device, slow: &mut Slow, ctrl: u32) {
+fn write_ctrl(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     if ctrl & RESETS != 0 {
-        reset(d, slow, ctrl);
+        reset(chip, d, slow, ctrl);
         return;
     }
     d.regs.change(CTRL_AT, !RESETS, ctrl);
     d.write_master(slow, ctrl);
-}
-
-fn write_autoc(d: &Device, slow: &mut Slow, autoc: AUTOC) {
-    d.regs.set(0, autoc);
-    if autoc.has(AUTOC::RESTART_AN) {
-        let restart = AUTOC::RESTART_AN.mask();
-        d.after(slow, QUICK, AUTOC::META.offset, restart, 0, Effect::None);
-        train(d, slow);
-    }
 }
 
 /// Holds a security block's path still, or lets it go.

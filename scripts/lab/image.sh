@@ -104,14 +104,15 @@ need_kernel() {
     ln -sfn "$dir" "$cache/$1"
 }
 
-# The test runner and the tools, as static programs: the guest has no libraries. Optimised, but
+# The test runner, the tools and the NICs, as static programs: the guest has no libraries. Optimised, but
 # without the release profile's costly linking. To be run in the background, and ended by its id.
 build_programs() {
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_OPT_LEVEL=2 \
         RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR=$cache/build \
         exec cargo build --locked --release --target x86_64-unknown-linux-gnu \
-        --test lab --example forward --example pktgen --example capture --example echo \
+        --features vfio-user --test lab \
+        --example forward --example pktgen --example capture --example echo --example softnic \
         --message-format short > "$work/build.log" 2>&1
 }
 

@@ -29,7 +29,7 @@ need_lab() {
 
 # What only the stock drivers' tests need in a guest.
 need_extras() {
-    local from=$cache/programs/root to=$work/extras driver
+    local from=$cache/programs/root to=$work/extras libs=/usr/lib/x86_64-linux-gnu driver
     [ ! "$cache/extras.img" -nt "$cache/programs/done" ] || return 0
     copy_program "$from" "$to" /sbin/ethtool
     copy_program "$from" "$to" /usr/bin/iperf3
@@ -37,11 +37,12 @@ need_extras() {
     # Where programs look for it.
     mkdir -p "$to/lib64"
     cp "$to/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" "$to/lib64/"
-    # DPDK loads all that is there.
-    driver=usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0
-    mkdir -p "$to/$driver"
-    for driver in "$driver"/librte_{bus_pci,bus_vdev,mempool_ring,net_ixgbe}.so.23; do
-        copy_program "$from" "$to" "/$driver"
+    copy_program "$from" "$to" /lib/x86_64-linux-gnu/libgcc_s.so.1
+    # DPDK loads all that is in this folder; another copy of what is linked would be another driver.
+    mkdir -p "$to$libs/dpdk/pmds-23.0"
+    for driver in bus_pci bus_vdev mempool_ring net_ixgbe; do
+        copy_program "$from" "$to" "$libs/librte_$driver.so.23"
+        ln -s "../../librte_$driver.so.23" "$to$libs/dpdk/pmds-23.0/librte_$driver.so.23.0"
     done
     chmod 755 "$to"
     archive "$to" > "$cache/extras.new"

@@ -93,8 +93,14 @@ impl Testpmd {
                 to.lock().unwrap().push_str(&String::from_utf8_lossy(&room[..n]));
             }
         });
-        let testpmd = Self { child, terminal, said };
-        testpmd.prompt(0, 30 * SECOND);
+        let mut testpmd = Self { child, terminal, said };
+        let ended = |child: &mut Child| child.try_wait().unwrap().is_some();
+        let start = Instant::now();
+        while !testpmd.is_at_prompt(0) {
+            let late = start.elapsed() > 30 * SECOND;
+            assert!(!late && !ended(&mut testpmd.child), "no prompt: {}", testpmd.said());
+            std::thread::sleep(SECOND / 100);
+        }
         testpmd
     }
 
@@ -102,12 +108,10 @@ impl Testpmd {
         self.said.lock().unwrap().clone()
     }
 
-    /// Waits for a prompt after the first `from` bytes of what it said.
-    #[track_caller]
-    fn prompt(&self, from: usize, limit: Duration) -> String {
-        let done = || self.said()[from..].trim_end().ends_with("testpmd>");
-        assert!(comes_true(limit, done), "no prompt: {}", self.said());
-        self.said()[from..].to_owned()
+    /// Whether it has asked for a command after the first `from` bytes of what it said and a line.
+    /// News of the link may come after that.
+    fn is_at_prompt(&self, from: usize) -> bool {
+        self.said()[from..].split_once('\n').is_some_and(|(_, rest)| rest.contains("testpmd> "))
     }
 
     /// Gives a command, and what it said to that.
@@ -115,11 +119,8 @@ impl Testpmd {
     fn ask(&mut self, command: &str) -> String {
         let from = self.said().len();
         self.terminal.write_all(format!("{command}\n").as_bytes()).unwrap();
-        // It repeats the command first, and has none left in the end.
-        let done = || {
-            let said = self.said()[from..].to_owned();
-            said.contains('\n') && said.trim_end().ends_with("testpmd>")
-        };
+        // It repeats the command first.
+        let done = || self.is_at_prompt(from);
         assert!(comes_true(10 * SECOND, done), "{command}: {}", self.said());
         self.said()[from..].to_owned()
     }
@@ -177,8 +178,8 @@ fn starts(guest: &Guest, path: Path) {
     testpmd.ask("stop");
     let said = testpmd.quit();
     for bad in ["rror", "failed"] {
-        let line = said.lines().find(|l| l.contains(bad) && !l.contains("Tx-dropped"));
-        // Two counters have it in their names.
+        // It also shows how errors are handled.
+        let line = said.lines().find(|l| l.contains(bad) && !l.contains("error handling"));
         assert!(line.is_none(), "{}: {said}", line.unwrap());
     }
 }
@@ -206,7 +207,7 @@ fn icmpecho(guest: &Guest) {
         // It answers ARP for any address.
         far::ask(&format!("neighbour {NEAR} {mac}"));
         for size in [56, 1472] {
-            let text = far::ask(&format!("ping {NEAR} 200 {size} 0.01"));
+            let text = far::ask(&format!("ping {NEAR} 200 {size} 0.005"));
             assert!(text.contains("200 received, 0% packet loss"), "{text}");
         }
         testpmd.ask("stop");
@@ -262,7 +263,7 @@ fn xstats(guest: &Guest) {
     }
     // Sizes of 60 to 1514 bytes without the checksum, each as often.
     let share = all("rx_size_1024_to_max_packets") * 100 / FRAMES;
-    assert_eq!(share, 100 * (1514 - 1020 + 1) / (1514 - 60 + 1), "{text}");
+    assert!(share.abs_diff(100 * (1514 - 1020 + 1) / (1514 - 60 + 1)) <= 1, "{share}: {text}");
     for none in
         ["rx_missed_errors", "rx_crc_errors", "rx_errors", "tx_errors", "rx_total_missed_packets"]
     {
@@ -274,7 +275,7 @@ fn xstats(guest: &Guest) {
 
 /// Many flows over four queues each way.
 fn four_queues(guest: &Guest) {
-    let options = "--rxq=4 --txq=4 --tx-offloads=0";
+    let options = "--rxq=4 --txq=4 --rss-udp --tx-offloads=0";
     let mut testpmd = Testpmd::start(guest, "macswap", options);
     let mac = mac(&testpmd.link());
     testpmd.ask("set promisc 0 off");

@@ -104,7 +104,8 @@ impl Guest {
     pub(crate) fn to_kernel(&self) {
         for nic in self.nics.iter().filter(|n| n.driver().is_none()) {
             put("/sys/bus/pci/drivers_probe", &nic.0).expect("drivers_probe");
-            assert_eq!(nic.driver().as_deref(), Some(kind().driver));
+            let said = || sh("dmesg | tail -n 5").1;
+            assert_eq!(nic.driver().as_deref(), Some(kind().driver), "{}", said());
         }
     }
 }

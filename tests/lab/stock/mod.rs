@@ -282,17 +282,10 @@ fn out_and_in(guest: &Guest) {
         run(&format!("rmmod {driver}"));
         assert_eq!(guest.nics[0].driver(), None);
         run(&format!("modprobe {driver}"));
-        assert!(comes_true(5 * SECOND, || guest.nics[0].path("net").exists()));
-        Up::new(guest).ping();
+        let there = comes_true(5 * SECOND, || guest.nics[0].path("net").exists());
+        assert!(there, "{:#?}", said().last_chunk::<3>());
+        Up::new(guest).works();
     }
-    Up { ..up_again(guest) }.works();
-}
-
-/// As it is, without a word to it.
-fn up_again(guest: &Guest) -> Up {
-    let name = guest.nics[0].interface();
-    let mac = guest.nics[0].text(&format!("net/{name}/address"));
-    Up { name, mac }
 }
 
 fn reset(guest: &Guest) {

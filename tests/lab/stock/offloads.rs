@@ -74,7 +74,7 @@ fn toggles(guest: &Guest) {
 fn queues(up: &Up, port: u16, count: u64) -> [u64; 2] {
     let counts = || [0, 1].map(|q| up.counter(&format!("rx_queue_{q}_packets")));
     let before = counts();
-    far::ask(&format!("frames {count} 500 {}", udp(&up.mac, port)));
+    far::ask(&format!("frames {count} 200 {}", udp(&up.mac, port)));
     std::thread::sleep(super::SECOND / 2);
     let after = counts();
     [after[0] - before[0], after[1] - before[1]]

@@ -28,6 +28,8 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Where the drivers' log goes, which would come in between.
+const LOG: &str = "/tmp/testpmd.log";
 
 /// How it may receive and send.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +83,8 @@ impl Testpmd {
         let child = Command::new("dpdk-testpmd")
             .args(arguments.split_whitespace())
             .stdin(its.try_clone().unwrap())
-            .stdout(its.try_clone().unwrap())
-            .stderr(its)
+            .stdout(its)
+            .stderr(File::create(LOG).unwrap())
             .spawn()
             .expect("dpdk-testpmd");
         let said = Arc::new(Mutex::new(String::new()));
@@ -98,7 +100,7 @@ impl Testpmd {
         let start = Instant::now();
         while !testpmd.is_at_prompt(0) {
             let late = start.elapsed() > 30 * SECOND;
-            assert!(!late && !ended(&mut testpmd.child), "no prompt: {}", testpmd.said());
+            assert!(!late && !ended(&mut testpmd.child), "no prompt: {}", testpmd.all_said());
             std::thread::sleep(SECOND / 100);
         }
         testpmd
@@ -106,6 +108,11 @@ impl Testpmd {
 
     fn said(&self) -> String {
         self.said.lock().unwrap().clone()
+    }
+
+    /// The same with what its drivers logged.
+    fn all_said(&self) -> String {
+        std::fs::read_to_string(LOG).unwrap_or_default() + &self.said()
     }
 
     /// Whether it has asked for a command after the first `from` bytes of what it said and a line.
@@ -121,7 +128,7 @@ impl Testpmd {
         self.terminal.write_all(format!("{command}\n").as_bytes()).unwrap();
         // It repeats the command first.
         let done = || self.is_at_prompt(from);
-        assert!(comes_true(10 * SECOND, done), "{command}: {}", self.said());
+        assert!(comes_true(10 * SECOND, done), "{command}: {}", self.all_said());
         self.said()[from..].to_owned()
     }
 
@@ -146,8 +153,8 @@ impl Testpmd {
         let ended = comes_true(15 * SECOND, || self.said().contains("Bye..."));
         assert!(ended, "{}", self.said());
         let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}: {}", self.said());
-        self.said()
+        assert!(status.success(), "{status}: {}", self.all_said());
+        self.all_said()
     }
 }
 
@@ -170,7 +177,7 @@ fn starts(guest: &Guest, path: Path) {
     let mut testpmd = Testpmd::start(guest, "io", path.options);
     let info = testpmd.link();
     assert!(info.contains("Driver name: net_ixgbe"), "{info}");
-    let said = testpmd.said();
+    let said = testpmd.all_said();
     for part in path.says {
         assert!(said.contains(part), "no '{part}' in {said}");
     }
@@ -279,6 +286,10 @@ fn four_queues(guest: &Guest) {
     let mut testpmd = Testpmd::start(guest, "macswap", options);
     let mac = mac(&testpmd.link());
     testpmd.ask("set promisc 0 off");
+    // Else the NIC counts all queues as one.
+    for queue in 0..4 {
+        testpmd.ask(&format!("set stat_qmap rx 0 {queue} {queue}"));
+    }
     testpmd.ask("start");
     testpmd.ask("clear port xstats 0");
     for flow in 0..64 {

@@ -208,7 +208,7 @@ impl Far {
         let words: Vec<_> = request.split_whitespace().collect();
         match &words[..] {
             ["ping", to, count, size, seconds] => {
-                shell(&format!("ping -n -q -c {count} -s {size} -i {seconds} -W 2 -w 50 {to}"))
+                shell(&format!("ping -n -q -c {count} -s {size} -i {seconds} -W 3 {to}"))
             }
             ["neighbour", address, mac] => {
                 shell(&format!("ip neigh replace {address} lladdr {mac} dev {INTERFACE}"))

@@ -59,8 +59,9 @@ fn all_offloads(up: &Up) {
     up.ethtool("-K", "rx on tx on sg on tso on gso on gro on lro on rxhash on");
 }
 
-/// Eight streams each way. What is sent again was lost, or thought lost because it was late: none
-/// may be missing but those that somebody says he dropped.
+/// Eight streams each way. What is sent again was lost or reordered, or thought lost because a busy
+/// host was late: no frame may be missing but those that somebody says he dropped, and so many
+/// that order is no matter of chance are not sent again.
 pub(crate) fn streams(guest: &Guest) {
     let up = Up::new(guest);
     all_offloads(&up);
@@ -79,7 +80,8 @@ pub(crate) fn streams(guest: &Guest) {
         let (nic, far) = (moved(after.nic, before.nic), moved(after.far, before.far));
         assert_eq!(nic[0], far[0], "frames sent and arrived");
         assert!(far[1] - nic[1] <= dropped, "{} sent, {} arrived, {dropped}", far[1], nic[1]);
-        assert!(again <= dropped, "{again} sent again, {dropped} dropped");
+        let most = dropped + (far[0] + far[1]) / 2000;
+        assert!(again <= most, "{again} sent again, {dropped} dropped");
         assert!(bits > 5e6, "{end}");
     }
 }

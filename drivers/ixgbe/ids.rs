@@ -19,6 +19,11 @@ pub enum Family {
 }
 
 impl Family {
+    /// Whether the redirection table has 512 entries and not 128.
+    pub const fn has_long_reta(self) -> bool {
+        matches!(self, Family::X550 | Family::X552 | Family::X553)
+    }
+
     /// KiB of receive packet buffer (datasheets' 8.2.3.8.9).
     pub const fn rx_buffer_kib(self) -> u32 {
         match self {

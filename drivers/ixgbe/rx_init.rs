@@ -5,7 +5,7 @@ use super::flow;
 use super::ids::Family;
 use super::regs::{
     CTRL_EXT, DCA_RXCTRL, HLREG0, MAXFRS, MRQC, RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RETA,
-    RFCTL, RSCCTL, RSSRK, RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL,
+    RFCTL, RSCCTL, RSSRK, RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL, x550::ERETA,
 };
 use super::wait::modify;
 use crate::drivers::intel::{Accept, access, rss};
@@ -64,6 +64,12 @@ pub(super) fn port<B: Bar>(bar: &B, family: Family, mac: MacAddr, cfg: &PortConf
     flow::program(bar, family, cfg.flow_control);
     // 6. Which queue.
     rss::program::<MRQC, RETA, RSSRK, B>(bar, &cfg.rss, cfg.rx_queues, RSS_ONLY);
+    // An X550 looks up nine bits of the hash: its 512 entries repeat the table four times.
+    if family.has_long_reta() && cfg.rx_queues > 1 {
+        for n in 0..ERETA::META.count {
+            ERETA(RETA::read_at(bar, n % RETA::META.count).raw()).write_at(bar, n);
+        }
+    }
 }
 
 /// Programs one queue; it stays disabled.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::device::{Device, Slow};
+use super::eeprom::Pins;
 use super::later::{Effect, Takes};
 use super::regs::RegFile;
 use super::setup::{CONTROL, ENABLE, HEAD, SWFLSH, TAIL};
@@ -26,6 +27,12 @@ const ADDRESS: u32 = 0xfffc;
 
 /// EEC and EECD: bit-banged pins, request, grant.
 const PINS: u32 = 0x3f;
+const CLOCK: u32 = 1 << 0;
+/// Selected when it is low.
+const CHIP_SELECT: u32 = 1 << 1;
+/// Towards the EEPROM, and from it.
+const DATA_IN: u32 = 1 << 2;
+const DATA_OUT: u32 = 1 << 3;
 const REQUEST: u32 = 1 << 6;
 const GRANT: u32 = 1 << 7;
 
@@ -79,6 +86,19 @@ impl Device {
             let word = u32::from(slow.eeprom.word((value & ADDRESS) >> 2));
             self.after(slow, QUICK, offset, START, DONE | word << 16, Effect::None);
         }
+    }
+
+    /// EEC or EECD, which is at `offset`, with a serial EEPROM behind it: its lines are software's
+    /// while a request is granted, which is at once.
+    pub(super) fn write_serial_eeprom(&self, slow: &mut Slow, offset: u32, value: u32) {
+        let granted = value & REQUEST != 0;
+        let selected = granted && value & CHIP_SELECT == 0;
+        let pins = Pins { selected, clock: value & CLOCK != 0, data: value & DATA_IN != 0 };
+        slow.spi.drive(pins, &mut slow.eeprom, self.clock.now());
+        let shown = value & (PINS & !DATA_OUT | REQUEST);
+        let shown = shown | if granted { GRANT } else { 0 };
+        let shown = shown | if slow.spi.output() { DATA_OUT } else { 0 };
+        self.regs.change(offset, PINS | REQUEST | GRANT, shown);
     }
 
     /// EEC or EECD, which is at `offset`: only the bit-banged pins and the request are software's;

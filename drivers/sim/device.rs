@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::chip::{Chip, Model, Phy};
+use super::chip::{Chip, Copper, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
-use super::eeprom::Eeprom;
+use super::eeprom::{Eeprom, Spi};
 use super::engine::{Engine, Way};
 use super::iommu::SimIommu;
 use super::irq::{Cause, InterruptMode, Interrupts};
@@ -33,14 +33,26 @@ use crate::port::MacAddr;
 pub(super) struct Slow {
     pub(super) later: Vec<Later>,
     pub(super) eeprom: Eeprom,
+    pub(super) spi: Spi,
     pub(super) link: Link,
     /// On the MDIO bus, where the chip has one.
     pub(super) phy: Phy,
     /// For an SFP+ module, where the board has one.
     pub(super) cage: Cage,
+    /// The 10GBASE-T one.
+    pub(super) copper: Option<Copper>,
+    /// Analog registers of the SerDes, where the chip has them.
+    pub(super) analog: Box<[u8; 256]>,
     lawyer: Option<Lawyer>,
     /// Offsets outside the table, and of registers without effect, that were logged already.
     logged: BTreeSet<u32>,
+}
+
+impl Slow {
+    /// Whether the queue with this control register will soon be enabled.
+    fn starts(&self, control: u32) -> bool {
+        self.later.iter().any(|l| l.offset == control && l.set & ENABLE != 0)
+    }
 }
 
 /// What the registers that show the link remember.
@@ -121,9 +133,12 @@ impl Device {
             slow: Mutex::new(Slow {
                 later: Vec::new(),
                 eeprom: chip.eeprom(mac),
+                spi: Spi::default(),
                 link: Link::default(),
                 phy: chip.phy(),
                 cage: chip.cage(mac),
+                copper: chip.copper(),
+                analog: Box::new([0; 256]),
                 lawyer: config.lawyer.then(|| Lawyer::new(chip.map())),
                 logged: BTreeSet::new(),
             }),
@@ -276,7 +291,7 @@ impl Device {
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "write to an unmodelled register");
         }
-        if common::in_reset(&self.regs) && home != common::CTRL {
+        if common::in_reset(&self.regs) && home != common::CTRL && !self.chip.shared(home) {
             // Nobody is at home during a reset.
             return;
         }
@@ -288,6 +303,10 @@ impl Device {
         }
         let value = self.regs.merge(home, value);
         match self.chip.queue_block(home).map(|(_, register)| register) {
+            // A queue that is being switched on takes its tail.
+            Some(QueueReg::Tail) if slow.starts(home - TAIL + CONTROL) => {
+                self.regs.poke(home, value & 0xffff);
+            }
             Some(QueueReg::Tail) => self.poke_tail(home, value),
             Some(QueueReg::Head) => self.write_head(home - HEAD, value),
             Some(QueueReg::Control) => self.write_queue_control(&mut slow, home, value),

@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use crate::port::MacAddr;
 
+mod spi;
+
+pub(super) use spi::{Pins, Spi};
+
 /// Words 0x00 to 0x3F and everything the section pointers reach sum to this (82599 datasheet
 /// 6.3.5.5, 82576 datasheet 6.6).
 const CHECKSUM: u16 = 0xBABA;
@@ -28,6 +32,11 @@ impl Eeprom {
             *word = CHECKSUM.wrapping_sub(rest);
         }
         eeprom
+    }
+
+    /// `words` as they are.
+    pub(super) fn holding(words: Vec<u16>, mac: u16) -> Self {
+        Self { words, mac }
     }
 
     /// Puts the checksum of a section of its own right: its last word.

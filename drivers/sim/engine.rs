@@ -197,6 +197,8 @@ pub(super) struct Engine {
     pub(super) master_lost: bool,
     /// The link is being negotiated, or the PHY is off.
     pub(super) training: bool,
+    /// The PHY leads the MAC's transmitter to its receiver.
+    pub(super) phy_loops: bool,
     mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
@@ -248,7 +250,8 @@ impl Engine {
             bus_master: false,
             master_lost: false,
             training: false,
-            mac: Mac { looped: false, master: true, linked: true },
+            phy_loops: false,
+            mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
             unplugged: false,
             was_up: false,
@@ -267,7 +270,7 @@ impl Engine {
 
     /// Whether there is a link.
     pub(super) fn link_up(&self) -> bool {
-        !self.down() && self.medium().link_up()
+        self.mac.forced || !self.down() && self.medium().link_up()
     }
 
     /// Whether the PHY has a link, whatever the MAC makes of it.
@@ -318,7 +321,8 @@ impl Engine {
     pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
         self.refresh(generation);
         self.shared.now = now;
-        if self.shared.chaos.any() {
+        // A flap ends even if no more are wanted.
+        if self.shared.chaos.any() || self.flap > 0 {
             self.flap = self.flap.saturating_sub(1);
             if self.flap == 0 && self.shared.chaos.strikes(Inject::Flap) {
                 self.flap = 1 + self.shared.chaos.below(50);
@@ -387,7 +391,7 @@ impl Engine {
         let mac = chip.mac(&regs);
         self.mac = mac;
         self.shared.told = chip.tx_told(&regs);
-        if !mac.looped {
+        if !mac.looped && !self.phy_loops {
             self.looped = None;
         } else if self.looped.is_none() {
             self.looped = Some(Loopback::new());

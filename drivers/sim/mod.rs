@@ -34,11 +34,19 @@
 //!   reads as zero and is logged once.
 //! - 82599: the security blocks hold the paths still; DMATXCTL.TE, RXCTRL and HLREG0.
 //! - 82599 adapter: an SFP+ module (10GBASE-SR and 1000BASE-SX) behind the bit-banged two-wire
-//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link;
-//!   CTRL.RST leaves the link alone, LRST does not.
+//!   bus, with identity and diagnostics pages; its laser on a pin, without which there is no link,
+//!   its presence on another, which interrupts; the PCS status registers; CTRL.RST leaves the link
+//!   alone, LRST does not.
+//! - 82599, 82576 and I350: a serial EEPROM that can be read and written bit by bit; what is
+//!   written is loaded by the next reset.
+//! - X540 and X550: the 10GBASE-T PHY on the MDIO bus, whose negotiation takes half a second, with
+//!   rates from 100 Mbit/s up and low power; shadow RAM and flash; the semaphore in front of
+//!   SW_FW_SYNC; commands to the firmware; of the X550 also 512 redirection entries.
 //! - 82576: the PHY behind MDIC with its negotiation of half a second, CTRL.SLU without which the
 //!   MAC has no link, queue 0 enabled after a reset, second addresses of registers, checksum
-//!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none.
+//!   verdicts as RXCSUM switches them, buffer sizes from RCTL when SRRCTL has none. The PHYs loop
+//!   back, and have those of their own registers that stock drivers use; so has the I350, which
+//!   also has its reset of the device.
 //! - Receive: length, unicast, multicast-hash, broadcast and VLAN filters; RSS; IPv4, TCP, UDP and
 //!   SCTP checksum checks; packet types; tag stripping; chains; drop-enable or waiting; CRC kept
 //!   or stripped; MAC loopback.
@@ -66,9 +74,10 @@
 //! IPsec, and receive descriptors other than advanced one-buffer ones are reported as
 //! [`FaultKind::NotModelled`]. Silently without effect are: low latency interrupts, descriptor
 //! thresholds, header split, virtualisation, traffic classes, target times and pins of the PTP
-//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the 82576, the PCS of its fiber and
-//! SerDes variants, the PHY's vendor pages, collisions and half duplex, and the size of its packet
-//! buffer (a cable's `fifo` is what frames wait in).
+//! clock, and wake-up. Of the 82599, PHYs on the MDIO bus; of the X540 and X550, alarms and
+//! counters of the PHY; of the 82576 and I350, the PCS of fiber and SerDes variants, the rest of
+//! the PHYs' own registers, energy-efficient Ethernet, DMA coalescing, collisions and half duplex,
+//! and the size of the packet buffer (a cable's `fifo` is what frames wait in).
 
 #![forbid(unsafe_code)]
 

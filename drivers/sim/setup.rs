@@ -92,12 +92,16 @@ pub(super) struct TxSetup {
     pub(super) head_at: Option<u64>,
 }
 
+/// Entries of the redirection table of an X550; the other chips have 128.
+pub(super) const RSS_ENTRIES: usize = 512;
+
 /// Receive-side scaling as programmed.
 #[derive(Debug)]
 pub(super) struct Rss {
     pub(super) fields: RssFields,
     pub(super) hash: Toeplitz,
-    pub(super) table: [u8; 128],
+    /// As long as the longest chip's; a shorter one repeats.
+    pub(super) table: [u8; RSS_ENTRIES],
 }
 
 /// Which packets are hashed.
@@ -123,8 +127,9 @@ impl Rss {
         for (to, word) in bytes.chunks_exact_mut(4).zip(key) {
             to.copy_from_slice(&word.to_le_bytes());
         }
-        let mut entries = [0u8; 128];
-        for (to, word) in entries.chunks_exact_mut(4).zip(table) {
+        let mut entries = [0u8; RSS_ENTRIES];
+        let words: Vec<u32> = table.collect();
+        for (to, word) in entries.chunks_exact_mut(4).zip(words.iter().cycle()) {
             to.copy_from_slice(&word.to_le_bytes().map(|entry| entry & 0xf));
         }
         let hash = match old {
@@ -252,6 +257,8 @@ pub(super) struct Mac {
     pub(super) master: bool,
     /// The MAC takes notice of the link.
     pub(super) linked: bool,
+    /// The MAC says that there is a link whether there is or not.
+    pub(super) forced: bool,
 }
 
 /// The settings of the queue whose block starts at `block`, if it is enabled.

@@ -16,7 +16,7 @@ use barewire::drivers::sim::{Drive, FaultPlan, Model, SimConfig, SimNic, Truth};
 use barewire::port::MacAddr;
 use clap::Parser;
 
-use common::{EXIT_CODES, Failure, Interrupt};
+use common::{Failure, Interrupt};
 use summary::Summary;
 
 /// How late a signal may be noticed.
@@ -78,7 +78,11 @@ Examples:
   softnic --socket a.sock --socket b.sock --wire cable:lab --chip 82599 --chip x550
       two NICs with a cable between them, for one guest or for two
 
-{EXIT_CODES}"
+Exit codes:
+  0  a clean end: Ctrl-C or SIGTERM (a second one ends at once); clients are sent away
+  1  standard output failed while running
+  2  bad input or a refusal (a socket that is served already, an unknown wire, no permission,
+     ...); nothing was changed"
     )
 }
 

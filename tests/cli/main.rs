@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 mod runs;
+#[cfg(feature = "vfio-user")]
+mod softnic;
 
 /// The tools' folder: what `BAREWIRE_TOOLS` names (for who cannot call cargo); else builds them
 /// with the profile that this test was built with.
@@ -30,6 +32,7 @@ fn tools() -> &'static PathBuf {
         // Does nothing after `cargo test`, but `cargo test --test cli` does not build examples.
         let built = Command::new(env!("CARGO"))
             .args(["build", "--examples", "--quiet", "--profile", &profile])
+            .args(cfg!(feature = "vfio-user").then_some("--features=vfio-user"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .unwrap();

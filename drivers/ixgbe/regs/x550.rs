@@ -14,4 +14,14 @@ crate::registers! {
     SW_FW_SYNC_A @ 0x15F78, Rw, reset 0, "8.2.3.4 (X550EM_a)" { REGSMP = 31 }
     /// RSS redirection entries 128 to 511 of the X550.
     ERETA[96; 4] @ 0x0EE80, Rw, reset 0, "8.2.3.7.15 (X550)"
+    /// UDP ports of tunnels.
+    VXLANCTRL @ 0x0507C, Rw, reset 0, "8.2.3.7 (X550)" { VXLAN = 0..=15, GENEVE = 16..=31 }
+    /// Memory of the host interface, which commands to the firmware and its answers are in.
+    FLEX_MNG[448; 4] @ 0x15800, Rw, reset 0, "8.2.3.26 (X540)"
+    /// Control of the host interface: C tells the firmware of a command and clears when it is done.
+    HICR @ 0x15F00, Sc, reset 0x0000_0001, "8.2.3.26 (X540)" {
+        EN = 0, C = 1, SV = 2, FWR_EN = 6, FWR = 7
+    }
+    /// What has happened to the firmware.
+    FWSTS @ 0x15F0C, W1c, reset 0, "8.2.3.26 (X540)" { FWRI = 9 }
 }

@@ -23,7 +23,7 @@ mod ixgbe;
 
 pub(super) use igb::Phy;
 use igb::{I350, I82576};
-pub(super) use ixgbe::I82599;
+pub(super) use ixgbe::{Copper, I82599};
 use ixgbe::{X540, X550};
 
 /// The numbers of the queues in a mask of all.
@@ -123,6 +123,11 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
         Cage::new(None)
     }
 
+    /// The 10GBASE-T PHY on its MDIO bus.
+    fn copper(&self) -> Option<Copper> {
+        None
+    }
+
     /// Its line rate in Mbit/s.
     fn mbps(&self) -> u32;
 
@@ -160,6 +165,10 @@ pub(super) trait Chip: Signals + fmt::Debug + Send + Sync {
 
     /// A reset, which software asked for by writing `ctrl`.
     fn reset(&self, device: &Device, slow: &mut Slow, ctrl: u32);
+
+    /// Whether a register belongs to all ports and the firmware, so that a reset of the function
+    /// neither changes it nor keeps software from it.
+    fn shared(&self, offset: u32) -> bool;
 
     /// Receive address 0, which autoload fills: its low register; the high one follows.
     fn station(&self) -> u32;

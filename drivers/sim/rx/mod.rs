@@ -4,7 +4,7 @@ use super::engine::Shared;
 use super::fault::Inject;
 use super::flow::is_control;
 use super::packet::{self, Check, Parsed, ptype};
-use super::setup::{ErrorBits, RxPlan};
+use super::setup::{ErrorBits, RSS_ENTRIES, RxPlan};
 use super::stats::{Count, Tally};
 use super::steer::Director;
 use crate::drivers::intel::RxDesc;
@@ -330,7 +330,7 @@ impl RxPath {
             let ports = frame.get(parsed.l4..parsed.l4 + 4).unwrap_or_default();
             hash = rss.hash.update(hash, addresses.len(), ports);
         }
-        Target { number: rss.table[(hash & 0x7f) as usize], rss_type, hash, ..unhashed }
+        Target { number: rss.table[hash as usize % RSS_ENTRIES], rss_type, hash, ..unhashed }
     }
 
     /// The filters that come before RSS (7.1.2.1).

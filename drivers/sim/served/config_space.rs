@@ -299,6 +299,8 @@ impl ConfigSpace {
         // Completion timeouts of all ranges, or none.
         self.set32(EXPRESS + 0x24, 0x1f, 0);
         self.set16(EXPRESS + 0x28, 0, 0x001f);
+        // Link speeds that it knows, a bit each: all up to its own.
+        self.set32(EXPRESS + 0x2c, (2 << speed) - 2, 0);
         // Target link speed.
         self.set16(EXPRESS + 0x30, u16::from(speed), 0x000f);
     }
@@ -350,6 +352,18 @@ mod tests {
 
     fn put32(space: &mut ConfigSpace, at: u64, value: u32) -> bool {
         space.write(at, &value.to_le_bytes())
+    }
+
+    /// Without them a kernel does not know what 8 GT/s are.
+    #[test]
+    fn the_link_knows_its_own_speed_and_those_below() {
+        for (model, speeds) in
+            [(Model::I82576, 0b0010_u64), (Model::X540, 0b0110), (Model::X550, 0b1110)]
+        {
+            let s = space(model);
+            assert_eq!(get::<4>(&s, 0xa0 + 0x2c), speeds, "{model:?}");
+            assert_eq!(get::<4>(&s, 0xa0 + 12) & 0xf, u64::from(speeds.ilog2()));
+        }
     }
 
     #[test]

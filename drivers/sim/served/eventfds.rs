@@ -55,8 +55,11 @@ pub(super) struct Eventfds {
     lines: RwLock<Lines>,
     /// INTx was told, and has not been unmasked since.
     told: AtomicBool,
-    /// Vectors of MSI-X that nobody listened to when they were told, one bit each.
+    /// Vectors of MSI-X that nobody listened to when they were told, one bit each. A client
+    /// enables messages in configuration space before it passes eventfds for them.
     pending: Vec<AtomicU64>,
+    /// The same of MSI.
+    msi_pending: AtomicU64,
 }
 
 /// The kinds of interrupts, by their numbers in `linux/vfio.h`.
@@ -85,6 +88,7 @@ impl Eventfds {
             lines: RwLock::new(lines),
             told: AtomicBool::new(false),
             pending: (0..msix.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            msi_pending: AtomicU64::new(0),
         }
     }
 
@@ -123,8 +127,10 @@ impl Eventfds {
         let slots = slots.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         for (vector, slot) in (start..).zip(slots) {
             *slot = fds.next();
-            if kind == Kind::Msix && slot.is_some() && self.take_pending(vector) {
-                slot.iter().for_each(Eventfd::raise);
+            if let Some(fd) = slot
+                && self.take_pending(kind, vector)
+            {
+                fd.raise();
             }
         }
         Ok(())
@@ -148,16 +154,25 @@ impl Eventfds {
         self.pending.get(word).map_or(0, |bits| bits.load(Ordering::Relaxed))
     }
 
-    fn take_pending(&self, vector: usize) -> bool {
-        let bit = 1 << (vector % 64);
-        let word = self.pending.get(vector / 64);
-        word.is_some_and(|bits| bits.fetch_and(!bit, Ordering::AcqRel) & bit != 0)
+    fn waiting(&self, kind: Kind, vector: usize) -> Option<(&AtomicU64, u64)> {
+        let word = match kind {
+            Kind::Msi => (vector < 64).then_some(&self.msi_pending),
+            Kind::Msix => self.pending.get(vector / 64),
+            _ => None,
+        };
+        word.map(|word| (word, 1 << (vector % 64)))
+    }
+
+    fn take_pending(&self, kind: Kind, vector: usize) -> bool {
+        let waiting = self.waiting(kind, vector);
+        waiting.is_some_and(|(word, bit)| word.fetch_and(!bit, Ordering::AcqRel) & bit != 0)
     }
 
     /// Nothing is pending any more, as after a reset.
     pub(super) fn forget(&self) {
         self.told.store(false, Ordering::Release);
-        self.pending.iter().for_each(|bits| bits.store(0, Ordering::Release));
+        let words = self.pending.iter().chain([&self.msi_pending]);
+        words.for_each(|word| word.store(0, Ordering::Release));
     }
 }
 
@@ -192,17 +207,128 @@ impl InterruptSink for Eventfds {
     fn message(&self, vector: u16) {
         let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
         let vector = usize::from(vector);
-        let slots = match lines.mode {
+        let kind = match lines.mode {
             InterruptMode::Intx => return,
-            InterruptMode::Msi { .. } => &lines.msi,
-            InterruptMode::Msix { .. } => &lines.msix,
+            InterruptMode::Msi { .. } => Kind::Msi,
+            InterruptMode::Msix { .. } => Kind::Msix,
         };
-        match (slots.get(vector), self.pending.get(vector / 64)) {
-            (Some(Some(fd)), _) => fd.raise(),
-            (Some(None), Some(bits)) if matches!(lines.mode, InterruptMode::Msix { .. }) => {
-                bits.fetch_or(1 << (vector % 64), Ordering::AcqRel);
+        match lines.slots(kind).get(vector) {
+            Some(Some(fd)) => fd.raise(),
+            Some(None) => {
+                if let Some((word, bit)) = self.waiting(kind, vector) {
+                    word.fetch_or(bit, Ordering::AcqRel);
+                }
             }
-            _ => {}
+            None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::poll::Event;
+
+    fn file(event: &Event) -> File {
+        event.as_fd().try_clone_to_owned().unwrap().into()
+    }
+
+    fn errno(result: io::Result<()>) -> Option<i32> {
+        result.unwrap_err().raw_os_error()
+    }
+
+    #[test]
+    fn a_message_goes_to_the_eventfd_of_its_vector_in_the_mode_that_is_on() {
+        let fds = Eventfds::new(1, 70);
+        let [msi, msix, line] = [(); 3].map(|()| Event::new().unwrap());
+        fds.connect(Kind::Msi, 0, 1, vec![file(&msi)]).unwrap();
+        fds.connect(Kind::Msix, 69, 1, vec![file(&msix)]).unwrap();
+        fds.connect(Kind::Intx, 0, 1, vec![file(&line)]).unwrap();
+        fds.message(69);
+        fds.message(0);
+        assert!(!msi.take() && !msix.take() && !line.take(), "the line is on");
+        fds.intx();
+        assert!(line.take() && fds.told().load(Ordering::Relaxed));
+        fds.set_mode(InterruptMode::Msi { vectors: 1 });
+        fds.message(0);
+        fds.message(69);
+        assert!(msi.take() && !msix.take());
+        fds.set_mode(InterruptMode::Msix { vectors: 70 });
+        fds.message(69);
+        fds.message(u16::MAX);
+        assert!(!msi.take() && msix.take());
+        assert!(fds.any(Kind::Msix) && !fds.any(Kind::Error));
+        fds.connect(Kind::Msix, 0, 70, vec![]).unwrap();
+        fds.message(69);
+        assert!(!msix.take() && !fds.any(Kind::Msix), "disconnected");
+    }
+
+    #[test]
+    fn what_was_told_to_nobody_is_told_to_whoever_comes_unless_a_reset_came_first() {
+        for (kind, mode, vector) in [
+            (Kind::Msi, InterruptMode::Msi { vectors: 1 }, 0),
+            (Kind::Msix, InterruptMode::Msix { vectors: 70 }, 66),
+        ] {
+            let fds = Eventfds::new(1, 70);
+            let event = Event::new().unwrap();
+            let connect = || fds.connect(kind, vector, 1, vec![file(&event)]).unwrap();
+            fds.set_mode(mode);
+            fds.message(vector as u16);
+            fds.message(vector as u16);
+            connect();
+            assert!(event.take(), "{kind:?}");
+            connect();
+            assert!(!event.take(), "{kind:?}: once");
+            fds.connect(kind, vector, 1, vec![]).unwrap();
+            fds.message(vector as u16);
+            assert_eq!(fds.pending(1), if kind == Kind::Msix { 1 << 2 } else { 0 });
+            fds.forget();
+            connect();
+            assert!(!event.take(), "{kind:?}: forgotten");
+        }
+    }
+
+    #[test]
+    fn only_eventfds_are_taken_and_only_for_vectors_that_there_are() {
+        let fds = Eventfds::new(1, 10);
+        let good = Event::new().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let others: [File; 4] = [
+            File::from(std::os::fd::OwnedFd::from(reader)),
+            File::from(std::os::fd::OwnedFd::from(writer)),
+            File::open("/dev/null").unwrap(),
+            File::open("/").unwrap(),
+        ];
+        for other in others {
+            let refused = fds.connect(Kind::Msix, 0, 2, vec![file(&good), other]);
+            assert_eq!(errno(refused), Some(libc::EINVAL));
+        }
+        assert!(!fds.any(Kind::Msix), "nothing has changed");
+        for (kind, start, count) in [
+            (Kind::Msix, 10, 1),
+            (Kind::Msix, 9, 2),
+            (Kind::Msi, usize::MAX, 2),
+            (Kind::Intx, 1, 1),
+        ] {
+            let refused = fds.connect(kind, start, count, vec![file(&good)]);
+            assert_eq!(errno(refused), Some(libc::EINVAL), "{kind:?} {start}");
+        }
+        fds.tell(Kind::Msix, usize::MAX);
+    }
+
+    #[test]
+    fn a_full_eventfd_keeps_nobody() {
+        let fds = Eventfds::new(1, 1);
+        let event = Event::new().unwrap();
+        fds.connect(Kind::Msix, 0, 1, vec![file(&event)]).unwrap();
+        (&file(&event)).write_all(&(u64::MAX - 1).to_ne_bytes()).unwrap();
+        fds.tell(Kind::Msix, 0);
+        // Not even when the client has made it a blocking one again.
+        let blocking = file(&event);
+        fcntl_setfl(&blocking, fcntl_getfl(&blocking).unwrap() & !OFlags::NONBLOCK).unwrap();
+        fds.tell(Kind::Msix, 0);
+        assert!(event.take());
     }
 }

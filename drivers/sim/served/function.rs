@@ -227,7 +227,7 @@ impl Function {
             CONFIG => self.config.read(offset, into, self.nic.asserts_intx()),
             0 if self.slot.memory => self.read_registers(offset, into),
             bar if bar == u32::from(self.identity().bars.msix()) && self.slot.memory => {
-                for (at, byte) in (offset..).zip(into) {
+                for (byte, at) in into.iter_mut().zip(offset..) {
                     *byte = self.msix_byte(at);
                 }
             }
@@ -247,7 +247,7 @@ impl Function {
             }
             0 if self.slot.memory => self.write_registers(offset, from),
             bar if bar == u32::from(self.identity().bars.msix()) && self.slot.memory => {
-                for (at, byte) in (offset..).zip(from) {
+                for (byte, at) in from.iter().zip(offset..) {
                     let at = usize::try_from(at).unwrap_or(usize::MAX);
                     if let Some(old) = self.table.get_mut(at) {
                         *old = *byte;
@@ -429,3 +429,6 @@ impl ServerBackend for Function {
         self.note(result)
     }
 }
+
+#[cfg(test)]
+mod tests;

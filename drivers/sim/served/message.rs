@@ -163,7 +163,9 @@ impl Head {
                 no_fds(0)?;
                 let (offset, region) = (u64_at(message, 16), u32_at(message, 24));
                 let count = u32_at(message, 28) as usize;
-                if region as usize >= REGIONS || count > MAX_DATA {
+                // Nothing goes on at the beginning of a region behind its end.
+                let end = offset.checked_add(count as u64);
+                if region as usize >= REGIONS || count > MAX_DATA || end.is_none() {
                     return Err(libc::EINVAL);
                 }
                 if self.command == 9 {
@@ -182,7 +184,7 @@ impl Head {
     fn set_irqs(&self, message: &[u8], fds: usize) -> Result<Request, i32> {
         let data = message.get(SET_IRQS..).ok_or(libc::EINVAL)?;
         let [flags, index, start, count] = [20, 24, 28, 32].map(|at| u32_at(message, at));
-        if u32_at(message, 16) < 20 || index >= IRQS {
+        if u32_at(message, 16) < 20 || index >= IRQS || start.checked_add(count).is_none() {
             return Err(libc::EINVAL);
         }
         let data_is = flags & (DATA_NONE | DATA_BOOL | DATA_EVENTFD);
@@ -196,5 +198,130 @@ impl Head {
             }
             _ => Err(libc::EINVAL),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|w| w.to_ne_bytes()).collect()
+    }
+
+    /// A whole message, and its head.
+    fn message(command: u16, flags: u32, body: &[u8]) -> (Head, Vec<u8>) {
+        let size = (HEAD + body.len()) as u32;
+        let head = [&[7, 0][..], &command.to_ne_bytes(), &words(&[size, flags, 0])].concat();
+        let parsed = Head::parse(&head[..].try_into().unwrap());
+        (parsed, [&head[..], body].concat())
+    }
+
+    fn request(command: u16, body: &[u8], fds: usize) -> Result<Request, i32> {
+        let (head, message) = message(command, 0, body);
+        head.request(&message, fds)
+    }
+
+    /// One of each command that is right, with as many file descriptors as it may have.
+    fn right() -> Vec<(u16, Vec<u8>, usize, Request)> {
+        let access =
+            |count: u32, data: usize| [words(&[0x10, 0, 7, count]), vec![0; data]].concat();
+        let irqs = |flags: u32, count: u32, data: usize| {
+            [words(&[20, flags, 2, 1, count]), vec![1; data]].concat()
+        };
+        vec![
+            (1, b"\0\0\0\0{}\0".to_vec(), 0, Request::Version),
+            (2, words(&[32, 3, 0, 0, 0, 0, 0x1000, 0]), 1, Request::Crate),
+            (3, words(&[24, 0, 0, 0, 0x1000, 0]), 0, Request::Crate),
+            (4, words(&[16, 0, 0, 0]), 0, Request::Crate),
+            (5, words(&[32, 0, 8, 0, 0, 0, 0, 0]), 0, Request::Crate),
+            (7, words(&[16, 0, 4, 0]), 0, Request::Crate),
+            (8, irqs(DATA_NONE | 1 << 5, 3, 0), 0, Request::Crate),
+            (8, irqs(DATA_EVENTFD | 1 << 5, 3, 0), 3, Request::Crate),
+            (
+                8,
+                irqs(DATA_BOOL | 1 << 5, 3, 3),
+                0,
+                Request::Bools { index: 2, flags: DATA_NONE | 1 << 5, start: 1 },
+            ),
+            (9, access(4, 0), 0, Request::Read { region: 7, offset: 0x10, count: 4 }),
+            (10, access(4, 4), 0, Request::Write { region: 7, offset: 0x10 }),
+            (13, vec![], 0, Request::Crate),
+        ]
+    }
+
+    #[test]
+    fn what_is_right_passes_and_no_other_length_or_count_of_files_does() {
+        for (command, body, fds, want) in right() {
+            assert_eq!(request(command, &body, fds), Ok(want), "{command}");
+            assert_eq!(request(command, &body, MAX_FDS), Err(libc::EINVAL), "{command}");
+            for cut in 0..body.len() {
+                // A version may be without text.
+                if command != 1 || cut != 4 {
+                    assert!(request(command, &body[..cut], fds).is_err(), "{command} {cut}");
+                }
+            }
+            let longer = [&body[..], &[1]].concat();
+            assert!(request(command, &longer, fds).is_err(), "{command}");
+        }
+    }
+
+    #[test]
+    fn hostile_numbers_are_refused() {
+        let sized = |at: usize, value: u32| {
+            right().into_iter().filter_map(move |(command, mut body, fds, _)| {
+                body.get_mut(at..at + 4)?.copy_from_slice(&value.to_ne_bytes());
+                Some((command, body, fds))
+            })
+        };
+        // argsz is too small; region, interrupt or count are none.
+        for (command, body, fds) in sized(0, 8).filter(|(c, ..)| (2..9).contains(c)) {
+            assert_eq!(request(command, &body, fds), Err(libc::EINVAL), "{command}");
+        }
+        for (command, body, fds) in sized(8, u32::MAX).filter(|(c, ..)| (5..11).contains(c)) {
+            assert_eq!(request(command, &body, fds), Err(libc::EINVAL), "{command}");
+        }
+        for (command, body, fds) in sized(12, u32::MAX).filter(|(c, ..)| (8..11).contains(c)) {
+            assert_eq!(request(command, &body, fds), Err(libc::EINVAL), "{command}");
+        }
+        // An access across the end of everything.
+        for command in [9, 10] {
+            let body = words(&[u32::MAX, u32::MAX, 0, 1]);
+            assert_eq!(request(command, &body, 0), Err(libc::EINVAL));
+        }
+        let all_data = request(8, &words(&[20, 7 | 1 << 5, 0, 0, 0]), 0);
+        assert_eq!(all_data, Err(libc::EINVAL), "three kinds of data at once");
+    }
+
+    #[test]
+    fn versions_that_are_no_versions_are_refused() {
+        for body in [&b"\x01\0\0\0{}\0"[..], b"\0\0\0\0{}", b"\0\0\0\0{\0}\0", b"\0\0\0\0\xff\0"] {
+            assert_eq!(request(1, body, 0), Err(libc::EINVAL), "{body:?}");
+        }
+        assert_eq!(request(1, b"\0\0\x01\0", 0), Ok(Request::Version), "any minor version");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_known_as_such() {
+        for command in [0, 6, 11, 12, 14, 15, u16::MAX] {
+            assert_eq!(request(command, &[], 0), Err(libc::ENOTSUP), "{command}");
+        }
+        let (head, message) = message(4, REPLY, &words(&[16, 0, 0, 0]));
+        assert!(head.is_reply());
+        assert_eq!(head.request(&message, 0), Err(libc::EINVAL));
+    }
+
+    #[test]
+    fn replies_name_their_message_and_refusals_their_reason() {
+        let (head, _) = message(9, NO_REPLY, &[]);
+        assert!(head.no_reply() && !head.is_reply());
+        let reply = head.reply(ACCESS);
+        assert_eq!(reply[..], [&[7, 0, 9, 0][..], &words(&[32, 1, 0])].concat());
+        assert!(!Head::refuses_without_reason(&reply));
+        let refusal = head.refusal(libc::ENOENT);
+        assert_eq!(refusal[..], [&[7, 0, 9, 0][..], &words(&[16, 1 | 1 << 5, 2])].concat());
+        assert!(!Head::refuses_without_reason(&refusal));
+        assert!(Head::refuses_without_reason(&head.refusal(0)));
+        assert!(!Head::refuses_without_reason(&[]), "there is none");
     }
 }

@@ -177,7 +177,7 @@ impl Serving {
                 stopped = true;
                 Some("the server stops".to_owned())
             }
-            Ok(End::Broke(what)) => Some(format!("it sent {what}")),
+            Ok(End::Broke(what)) => Some(format!("it {what}")),
             Ok(End::Failed(error)) => Some(format!("its socket failed: {error}")),
             Err(_) => Some("a mistake in the software NIC ended its session".to_owned()),
         };

@@ -32,7 +32,7 @@ pub(super) enum End {
     Closed,
     /// The server is to stop.
     Stopped,
-    /// The client broke the protocol.
+    /// The client broke the protocol: what it did.
     Broke(&'static str),
     /// The socket failed.
     Failed(io::Error),
@@ -85,7 +85,7 @@ impl Session<'_> {
         else {
             // Where the next message begins is anybody's guess.
             self.send(&head.refusal(libc::EINVAL))?;
-            return Err(End::Broke("a message of no allowed size"));
+            return Err(End::Broke("sent a message of no allowed size"));
         };
         *body.0 = raw;
         lost |= self.receive(body.1, &mut fds, deadline, false)?;
@@ -111,7 +111,7 @@ impl Session<'_> {
         }
         if self.messages == 1 && outcome.is_err() {
             self.send(reply)?;
-            return Err(End::Broke("no version that is spoken here"));
+            return Err(End::Broke("sent no version that is spoken here"));
         }
         if head.no_reply() { Ok(()) } else { self.send(reply) }
     }
@@ -144,7 +144,7 @@ impl Session<'_> {
             }
             Request::Bools { index, flags, start } => {
                 let bools = message.get(SET_IRQS..).unwrap_or_default();
-                for (vector, _) in (start..).zip(bools).filter(|(_, on)| **on != 0) {
+                for (_, vector) in bools.iter().zip(start..).filter(|(on, _)| **on != 0) {
                     let done = self.function.interrupts(index, flags, vector, 1, Vec::new());
                     done.map_err(|e| e.raw_os_error().unwrap_or(libc::EINVAL))?;
                 }
@@ -173,13 +173,20 @@ impl Session<'_> {
             if stop {
                 return Err(End::Stopped);
             }
-            if others {
+            // Whoever comes after this client has gone is served next, so it is asked again.
+            if others && !self.has_hung_up() {
                 self.turn_away();
             }
             if ours {
                 return Ok(());
             }
         }
+    }
+
+    fn has_hung_up(&self) -> bool {
+        let mut ours = [self.stream.as_fd()].map(pollfd);
+        ours[0].events = 0;
+        wait(&mut ours, Duration::ZERO).is_ok() && ours[0].revents & libc::POLLHUP != 0
     }
 
     fn turn_away(&mut self) {
@@ -224,11 +231,11 @@ impl Session<'_> {
                 }
             }
             if fds.len() > MAX_FDS {
-                return Err(End::Broke("more file descriptors than a message may have"));
+                return Err(End::Broke("sent more file descriptors than a message may have"));
             }
             if got.bytes == 0 {
                 let nothing = first && into.len() == whole;
-                return Err(if nothing { End::Closed } else { End::Broke("half a message") });
+                return Err(if nothing { End::Closed } else { End::Broke("sent half a message") });
             }
             into = &mut into[got.bytes..];
         }
@@ -259,7 +266,7 @@ impl Session<'_> {
         }
         if ready == 0 && left.is_zero() {
             let half = events == libc::POLLIN;
-            let what = if half { "half a message" } else { "a reply that it does not fetch" };
+            let what = if half { "sent half a message" } else { "does not fetch its replies" };
             return Err(End::Broke(what));
         }
         Ok(())

@@ -110,3 +110,61 @@ impl Drop for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn why<T: std::fmt::Debug>(result: Result<T>) -> String {
+        match result.unwrap_err() {
+            Error::State { why } => why,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_dead_servers_name_is_taken_and_a_living_ones_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let socket = Socket::listen(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(why(Socket::listen(&path)).contains("served by another process"));
+        assert_eq!(socket.path(), path);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_socket_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "precious").unwrap();
+        // Not even what a link leads to, be that a socket or nothing.
+        std::os::unix::fs::symlink(dir.path().join("nothing"), &link).unwrap();
+        for path in [&file, &link, &dir.path().to_owned()] {
+            assert!(why(Socket::listen(path)).contains("is no socket"), "{}", path.display());
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+        assert!(std::fs::symlink_metadata(&link).is_ok());
+        let long = dir.path().join("n".repeat(108));
+        assert!(why(Socket::listen(&long)).contains("too long"));
+        let nowhere = dir.path().join("none").join("s");
+        assert!(matches!(Socket::listen(&nowhere), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn a_name_that_is_somebody_elses_by_now_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let first = Socket::listen(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = Socket::listen(&path).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+}

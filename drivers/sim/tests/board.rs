@@ -1,11 +1,14 @@
 //! The SFP+ cage, the laser and the link of an 82599 (82599 datasheet 3.7.4, 4.2.1.7, 8.2.3.1).
 
+use std::time::Duration;
+
 use super::registers::{asked, nic};
 use crate::drivers::ixgbe::regs::{
-    ANLP1, AUTOC, CTRL, EEC, ESDP, FWSM, I2CCTL, LINKS, RAL, SW_FW_SYNC, SWSM,
+    ANLP1, AUTOC, CORECTL, CTRL, CTRL_EXT, EEC, EEMNGCTL, EICR, EIMS, ESDP, FACTPS, FWSM, GPIE,
+    I2CCTL, LINKS, MACC, PCS1GANLP, PCS1GLSTA, PCSS1, PCSS2, RAL, RXCTRL, SW_FW_SYNC, SWSM,
 };
 use crate::drivers::sim::{Model, SimBar};
-use crate::mmio::Register;
+use crate::mmio::{Bar, Register};
 
 /// SDP2 and SDP3.
 const PRESENT: u32 = 1 << 2;
@@ -124,6 +127,43 @@ fn the_arbitration_state_leaves_zero_after_a_restart() {
     assert!(asked(|| !AUTOC::read(&bar).has(AUTOC::RESTART_AN)) < 100);
 }
 
+/// What stock drivers do with a module of two rates, and when they look: nothing but their own
+/// sleeps passes.
+#[test]
+fn a_dual_rate_module_has_its_link_when_drivers_look() {
+    let nic = nic(Model::I82599);
+    let bar = nic.bar();
+    let sleep = |ms: u64| bar.delay(Duration::from_millis(ms));
+    let pin = |pin: u32, high: bool| {
+        let esdp = ESDP::read(&bar).raw() & !(1 << pin);
+        ESDP(esdp | 1 << (8 + pin) | u32::from(high) << pin).write(&bar);
+    };
+    let attempt = |lms: u32, fast: bool| {
+        // Rate select, link mode, laser off and on.
+        pin(5, fast);
+        sleep(40);
+        AUTOC::read(&bar).with(AUTOC::LMS, lms).with(AUTOC::RESTART_AN, 1).write(&bar);
+        sleep(50);
+        pin(3, true);
+        bar.delay(Duration::from_micros(100));
+        assert!(!up(&bar));
+        pin(3, false);
+        sleep(100);
+        sleep(100);
+        up(&bar).then(|| LINKS::read(&bar).get(LINKS::LINK_SPEED))
+    };
+    // After a reset of the whole, that of software, and with the cable out for a while.
+    for reset in [CTRL::LRST.mask(), CTRL::RST.mask()] {
+        CTRL(reset).write(&bar);
+        sleep(50);
+        assert_eq!(attempt(3, true), Some(3));
+    }
+    nic.set_link(false);
+    assert_eq!((attempt(3, true), attempt(2, false)), (None, None));
+    nic.set_link(true);
+    assert_eq!(attempt(3, true), Some(3));
+}
+
 #[test]
 fn one_gigabit_by_link_mode() {
     let bar = nic(Model::I82599).bar();
@@ -172,4 +212,130 @@ fn what_a_driver_reads_first() {
     assert_eq!(64 << eec.get(EEC::SIZE), 0x2000, "words");
     let fwsm = FWSM::read(&bar);
     assert!(fwsm.has(FWSM::FW_VAL) && !fwsm.has(FWSM::FW_MODE) && !fwsm.has(FWSM::EXT_ERR_IND));
+}
+
+#[test]
+fn a_module_that_comes_is_an_interrupt_cause() {
+    let nic = nic(Model::I82599);
+    let bar = nic.bar();
+    let told = || {
+        let bits = EICR::read(&bar);
+        EICR(u32::MAX).write(&bar);
+        bits.has(EICR::GPI_SDP2)
+    };
+    nic.set_module(false);
+    nic.set_module(true);
+    assert!(!told(), "GPIE does not say so");
+    GPIE::read(&bar).with(GPIE::SDP2_GPIEN, 1).write(&bar);
+    assert!(!told(), "it is in, but does not come");
+    nic.set_module(false);
+    assert!(!told());
+    nic.set_module(true);
+    assert!(told() && !told(), "once");
+    // An output does not listen; an input that was one shows what is there.
+    let esdp = ESDP::read(&bar).raw();
+    ESDP(esdp & !PRESENT | PRESENT << 8).write(&bar);
+    nic.set_module(false);
+    nic.set_module(true);
+    assert!(!told());
+    ESDP(esdp & !PRESENT).write(&bar);
+    assert_eq!(ESDP::read(&bar).raw() & PRESENT, PRESENT);
+}
+
+#[test]
+fn the_link_can_be_forced() {
+    let nic = nic(Model::I82599);
+    let bar = nic.bar();
+    nic.set_module(false);
+    assert!(!up(&bar));
+    AUTOC::read(&bar).with(AUTOC::FLU, 1).write(&bar);
+    assert!(up(&bar));
+    assert_eq!(LINKS::read(&bar).get(LINKS::LINK_SPEED), 3);
+    AUTOC::read(&bar).with(AUTOC::FLU, 0).write(&bar);
+    assert!(!up(&bar));
+    MACC(0).with(MACC::FLU, 1).with(MACC::FS, 1).with(MACC::FSV, 2).write(&bar);
+    assert!(up(&bar));
+    assert_eq!(LINKS::read(&bar).get(LINKS::LINK_SPEED), 2);
+    MACC(0).write(&bar);
+    assert!(!up(&bar));
+}
+
+#[test]
+fn the_pcs_blocks_agree_with_the_link() {
+    let bar = nic(Model::I82599).bar();
+    assert!(asked(|| up(&bar)) < 100);
+    assert_eq!((PCSS1::read(&bar).raw(), PCSS2::read(&bar).raw()), (1 << 2, 0x8001));
+    assert_eq!((PCS1GLSTA::read(&bar).raw(), PCS1GANLP::read(&bar).raw()), (0, 0));
+    // 1 Gbit/s without negotiation, and with it.
+    for (lms, negotiated) in [(0, false), (2, true)] {
+        AUTOC::read(&bar).with(AUTOC::LMS, lms).with(AUTOC::RESTART_AN, 1).write(&bar);
+        assert!(!PCS1GLSTA::read(&bar).has(PCS1GLSTA::LINK_OK));
+        assert!(asked(|| up(&bar)) < 100);
+        let status = PCS1GLSTA::read(&bar);
+        assert!(status.has(PCS1GLSTA::LINK_OK) && status.has(PCS1GLSTA::SYNC_OK));
+        assert_eq!(status.has(PCS1GLSTA::AN_COMPLETE), negotiated);
+        assert!(!status.has(PCS1GLSTA::AN_TIMEDOUT));
+        let offers = PCS1GANLP::read(&bar).raw();
+        assert_eq!(offers & 1 << 7 != 0, negotiated, "symmetric pauses");
+        assert_eq!(PCSS2::read(&bar).raw() & 1 << 10, 1 << 10, "nothing at 10 Gbit/s");
+    }
+}
+
+#[test]
+fn analog_registers_are_read_and_written_through_one() {
+    let nic = nic(Model::I82599);
+    let bar = nic.bar();
+    let read = |at: u32| {
+        CORECTL(0).with(CORECTL::LATCH, 1).with(CORECTL::ADDRESS, at).write(&bar);
+        CORECTL::read(&bar).get(CORECTL::DATA)
+    };
+    assert_eq!((read(1), read(3), read(4)), (0x17, 0x02, 0), "as the EEPROM has them");
+    for at in 0..=0xff {
+        CORECTL(0).with(CORECTL::ADDRESS, at).with(CORECTL::DATA, at ^ 0x5a).write(&bar);
+    }
+    assert!((0..=0xff).all(|at| read(at) == at ^ 0x5a));
+    CTRL(0).with(CTRL::RST, 1).write(&bar);
+    assert!(asked(|| !CTRL::read(&bar).has(CTRL::RST)) < 100);
+    assert_eq!(read(1), 0x5b, "the link stays as it is");
+    nic.function_reset();
+    assert!(asked(|| !CTRL::read(&bar).has(CTRL::RST)) < 100);
+    assert_eq!(read(1), 0x17);
+}
+
+/// A NIC whose last driver left it in whatever state, as the next one finds it.
+#[test]
+fn a_driver_finds_the_nic_as_after_power_on() {
+    let nic = nic(Model::I82599);
+    let bar = nic.bar();
+    let fresh = || {
+        assert!(asked(|| EEMNGCTL::read(&bar).has(EEMNGCTL::CFG_DONE0)) < 100);
+        assert!(!CTRL_EXT::read(&bar).has(CTRL_EXT::DRV_LOAD));
+        assert!(!RXCTRL::read(&bar).has(RXCTRL::RXEN));
+        assert_eq!((EIMS::read(&bar).raw(), GPIE::read(&bar).raw()), (0, 0));
+        assert_eq!((SW_FW_SYNC::read(&bar).raw(), SWSM::read(&bar).raw()), (0, 0));
+        let factps = FACTPS::read(&bar);
+        assert!(factps.has(FACTPS::LAN0_VALID) && !factps.has(FACTPS::LFS));
+        assert_eq!(ESDP::read(&bar).raw() & (PRESENT | LASER_OFF), PRESENT);
+    };
+    fresh();
+    CTRL_EXT::read(&bar).with(CTRL_EXT::DRV_LOAD, 1).write(&bar);
+    assert!(CTRL_EXT::read(&bar).has(CTRL_EXT::DRV_LOAD));
+    RXCTRL(1).write(&bar);
+    EIMS(0xffff).write(&bar);
+    GPIE(0x4000_0004).write(&bar);
+    SW_FW_SYNC(0xffff_ffff).write(&bar);
+    assert_eq!(SW_FW_SYNC::read(&bar).raw(), 0x3ff);
+    ESDP(ESDP::read(&bar).raw() | LASER_OFF).write(&bar);
+    nic.function_reset();
+    fresh();
+}
+
+#[test]
+fn what_is_the_firmwares_stays_the_firmwares() {
+    let bar = nic(Model::I82599).bar();
+    for at in [FWSM::META.offset, EEMNGCTL::META.offset, FACTPS::META.offset] {
+        let before = bar.read32(at);
+        bar.write32(at, !before);
+        assert_eq!(bar.read32(at), before, "{at:#x}");
+    }
 }

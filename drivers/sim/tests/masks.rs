@@ -93,6 +93,14 @@ fn reserved_bits_keep_their_value() {
     }
 }
 
+#[test]
+fn clearing_the_pcie_counters_is_soon_done() {
+    let bar = nic(Model::I82599).bar();
+    bar.write32(0x1_1010, 1 << 31 | 1 << 29);
+    assert_eq!(bar.read32(0x1_1010), 1 << 31);
+    assert_eq!(bar.read32(0x1_1020), 0);
+}
+
 /// Second addresses of tables.
 #[test]
 fn what_is_written_at_one_address_is_read_at_the_other() {

@@ -2,13 +2,18 @@
 //! and what it must never do.
 
 mod board;
+mod dump;
 mod flow;
 mod guest;
+mod hostile;
 mod interrupts;
 mod masks;
+mod nvm;
 mod receive;
 mod registers;
 mod registers_82576;
+mod registers_i350;
+mod registers_x540;
 mod rig;
 mod rsc;
 mod segmentation;

@@ -83,6 +83,24 @@ impl Rig {
         rig
     }
 
+    /// Resets the function, whatever state it is in, and programs it anew. Frames that the wire
+    /// still had are dropped.
+    pub(super) fn start_anew(&mut self, change: impl FnOnce(&SimBar)) {
+        self.nic.function_reset();
+        self.nic.step_until_idle(50);
+        self.take_back();
+        (self.rx_tail, self.tx_tail) = (0, 0);
+        self.nic.host().set_bus_master(true).unwrap();
+        self.program(change);
+        self.nic.step_until_idle(10_000);
+    }
+
+    fn take_back(&mut self) {
+        for m in self.posted.drain(..) {
+            let _held = self.pool.mem().take_back(m.id(), Lent::Rx);
+        }
+    }
+
     fn program(&mut self, change: impl FnOnce(&SimBar)) {
         let bar = self.bar.clone();
         for (block, base) in [(self.rx_block, self.rx.iova().0), (self.tx_block, self.tx.iova().0)]
@@ -215,9 +233,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        for m in self.posted.drain(..) {
-            let _held = self.pool.mem().take_back(m.id(), Lent::Rx);
-        }
+        self.take_back();
     }
 }
 

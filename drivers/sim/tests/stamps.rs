@@ -247,3 +247,32 @@ fn an_i350_puts_stamps_in_front_of_the_packet_in_queues_that_say_so() {
     assert_eq!(bytes[12..16], [3, 0, 0, 0]);
     assert_eq!(bytes[16..], frame);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_registers_and_any_frame_are_taken(
+        registers in proptest::array::uniform4(proptest::num::u32::ANY),
+        ixgbe in proptest::bool::ANY,
+        mut frame in proptest::collection::vec(proptest::num::u8::ANY, 60..200),
+        kind in 0usize..4,
+    ) {
+        let (mut rig, at) = rig(if ixgbe { Model::X550 } else { Model::I350 });
+        let [control, messages, pace, time] = registers;
+        rig.bar.write32(at.control, control | ON);
+        rig.bar.write32(at.messages, messages);
+        rig.bar.write32(at.timinca, pace);
+        rig.bar.write32(at.systim[1], time);
+        rig.bar.write32(if ixgbe { 0x8c20 } else { 0xb640 }, 0);
+        match kind {
+            0 => frame[12..14].copy_from_slice(&[0x88, 0xf7]),
+            1 => frame = in_udp(&frame, 319, 319),
+            2 => frame[12..18].copy_from_slice(&[0x81, 0, 0, 5, 0x88, 0xf7]),
+            _ => frame[12..14].copy_from_slice(&[0x88, 0x08]),
+        }
+        rig.receive(&frame);
+        proptest::prop_assert_eq!(rig.nic.truth().unexplained(), 0);
+        proptest::prop_assert_eq!(rig.nic.faults(), []);
+    }
+}

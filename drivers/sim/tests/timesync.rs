@@ -81,7 +81,7 @@ fn an_82599_adds_its_increment_every_so_many_periods_of_6_4_ns() {
 #[test]
 fn a_stock_driver_s_cycle_counter_counts_nanoseconds() {
     for (model, at, timinca, shift) in [
-        (Model::I82599, &IXGBE, 1 << 24 | 0x66_6666_66 >> 7, 21),
+        (Model::I82599, &IXGBE, 1 << 24 | 0x6666_6666 >> 7, 21),
         (Model::X540, &IXGBE, 0x6666_6666, 28),
         (Model::I82576, &IGB, 1 << 24 | 16 << 19, 19),
     ] {

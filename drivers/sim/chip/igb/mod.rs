@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::Chip;
 use crate::drivers::igb::regs::{
-    self, CTRL, EERD, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL,
+    self, CTRL, EERD, MDIC, RAL, RCTL, RDBAL, STATUS, SW_FW_SYNC, SWSM, TCTL, TDBAL, later::PHPM,
 };
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::eeprom::Eeprom;
@@ -25,8 +25,10 @@ mod phy;
 mod plan;
 mod special;
 mod steer;
+mod table;
 mod time;
 mod variant;
+mod vendor;
 
 pub(in crate::drivers::sim) use phy::Phy;
 pub(super) use variant::{Igb, Variant};
@@ -54,8 +56,10 @@ impl Chip for Igb {
         static MAPS: [OnceLock<Map>; Variant::COUNT] = [const { OnceLock::new() }; Variant::COUNT];
         MAPS[self.variant as usize].get_or_init(|| {
             let more = self.variant.more();
-            let table = regs::table().chain(time::TIME).chain(more);
+            let table = table::rest(self.variant).chain(regs::table()).chain(time::TIME);
+            let table = table.chain(more);
             Map::new(regs::BAR_LEN, table, regs::ALIASES, &PAIRS, u64::MAX)
+                .noting(&table::notes(self.variant))
         })
     }
 
@@ -96,9 +100,9 @@ impl Chip for Igb {
         (n < self.queues()).then(|| queue(n as u16))
     }
 
-    /// 8.10.9, 8.10.10, 8.12.
+    /// 8.10.9, 8.10.10, 8.12. Not the I350, whose tails drivers test with the queues off.
     fn deaf_queues(&self) -> bool {
-        true
+        self.variant == Variant::I82576
     }
 
     fn rx_slot(&self, _: &RegFile, queue: u32) -> u8 {
@@ -113,12 +117,16 @@ impl Chip for Igb {
         special::reset(self, device, slow, ctrl);
     }
 
+    fn shared(&self, offset: u32) -> bool {
+        special::SHARED.contains(&offset)
+    }
+
     fn station(&self) -> u32 {
         RAL::META.offset
     }
 
     fn read(&self, device: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
-        special::read(device, slow, offset).or_else(|| device.read_time(offset))
+        special::read(self, device, slow, offset).or_else(|| device.read_time(offset))
     }
 
     fn write(&self, device: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
@@ -136,7 +144,10 @@ impl Chip for Igb {
             looped: regs.get::<RCTL>(0).get(RCTL::LBM) == LOOPED,
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             // Without "set link up" the MAC takes no notice of the PHY's link (8.2.1).
-            linked: regs.get::<CTRL>(0).has(CTRL::SLU),
+            // The I350 can also be told to leave it (PHPM).
+            linked: regs.get::<CTRL>(0).has(CTRL::SLU)
+                && !(self.variant == Variant::I350 && regs.get::<PHPM>(0).has(PHPM::GO_LINKD)),
+            forced: false,
         }
     }
 

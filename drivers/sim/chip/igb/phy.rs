@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::vendor::{self, Vendor};
 use super::{Igb, Variant};
 use crate::drivers::igb::regs::{MDIC, STATUS};
 use crate::drivers::sim::device::{Device, Slow};
@@ -33,6 +34,7 @@ const GIGABIT_STATUS: usize = 10;
 
 // BMCR.
 const RESET: u16 = 1 << 15;
+const LOOPBACK: u16 = 1 << 14;
 const AUTONEG_ON: u16 = 1 << 12;
 const POWER_DOWN: u16 = 1 << 11;
 const RESTART: u16 = 1 << 9;
@@ -67,7 +69,8 @@ const READ_ONLY: [usize; 8] = [BMSR, 2, 3, ANLPAR, ANER, 8, GIGABIT_STATUS, 15];
 /// One PHY.
 #[derive(Debug)]
 pub(in crate::drivers::sim) struct Phy {
-    regs: [u16; 32],
+    regs: [u16; vendor::FIRST],
+    vendor: Vendor,
     /// Until when BMCR.RESET shows.
     busy: Duration,
 }
@@ -81,7 +84,7 @@ impl Default for Phy {
 impl Phy {
     /// The PHY inside a chip.
     pub(super) fn new(variant: Variant) -> Self {
-        let mut regs = [0; 32];
+        let mut regs = [0; vendor::FIRST];
         for (at, value) in AFTER_RESET {
             regs[at] = value;
         }
@@ -89,7 +92,7 @@ impl Phy {
             Variant::I82576 => (0x02a8, 0x0391),
             Variant::I350 => (0x0154, 0x03b1),
         };
-        Self { regs, busy: Duration::ZERO }
+        Self { regs, vendor: Vendor::new(variant), busy: Duration::ZERO }
     }
 
     /// Rate of the link on a wire that is good for `wire` Mbit/s.
@@ -109,7 +112,9 @@ impl Phy {
     }
 
     fn read(&self, at: usize, link: Link, now: Duration) -> u16 {
-        let value = self.regs.get(at).copied().unwrap_or(0);
+        let Some(value) = self.regs.get(at).copied() else {
+            return self.vendor.read(at, link.up.then(|| self.speed(link.wire)));
+        };
         let negotiated = link.up && self.regs[BMCR] & AUTONEG_ON != 0;
         match at {
             BMCR if now < self.busy => value | RESET,
@@ -170,6 +175,8 @@ fn read(d: &Device, slow: &mut Slow, at: usize) -> u16 {
 fn write(chip: &Igb, d: &Device, slow: &mut Slow, at: usize, value: u16) {
     if at == BMCR {
         write_bmcr(chip, d, slow, value);
+    } else if at >= vendor::FIRST {
+        slow.phy.vendor.write(at, value);
     } else if !READ_ONLY.contains(&at)
         && let Some(register) = slow.phy.regs.get_mut(at)
     {
@@ -183,6 +190,7 @@ fn write_bmcr(chip: &Igb, d: &Device, slow: &mut Slow, value: u16) {
         return;
     }
     let old = std::mem::replace(&mut slow.phy.regs[BMCR], value & KEPT);
+    loops(d, value & LOOPBACK != 0 && value & POWER_DOWN == 0);
     let starts = |bit: u16| old & bit == 0 && value & bit != 0;
     if value & POWER_DOWN != 0 {
         slow.later.retain(|l| l.effect != Effect::Trained);
@@ -192,6 +200,14 @@ fn write_bmcr(chip: &Igb, d: &Device, slow: &mut Slow, value: u16) {
         || value & RESTART != 0 && value & AUTONEG_ON != 0
     {
         negotiate(d, slow);
+    }
+}
+
+/// The PHY sends what it gets from the MAC back to it, or lets it go.
+fn loops(d: &Device, on: bool) {
+    let mut engine = d.engine();
+    if std::mem::replace(&mut engine.phy_loops, on) != on {
+        d.changed();
     }
 }
 
@@ -206,6 +222,14 @@ pub(super) fn plugged_in(d: &Device, slow: &mut Slow) {
 /// Every register as after a reset, and the link is negotiated anew.
 pub(super) fn reset(chip: &Igb, d: &Device, slow: &mut Slow) {
     slow.phy = Phy { busy: d.clock.now() + RESET_TIME, ..Phy::new(chip.variant) };
+    loops(d, false);
+    negotiate(d, slow);
+}
+
+/// The same by the slot's reset, which is over when software comes back.
+pub(super) fn power_on(chip: &Igb, d: &Device, slow: &mut Slow) {
+    slow.phy = Phy::new(chip.variant);
+    loops(d, false);
     negotiate(d, slow);
 }
 

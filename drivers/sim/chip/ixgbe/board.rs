@@ -1,9 +1,14 @@
 //! What an 82599 adapter has around the chip: the SFP+ cage on I2CCTL and on the
-//! software-definable pins (82599 datasheet 3.7.4.2, 8.2.3.1.4, 8.2.3.1.5).
+//! software-definable pins, the EEPROM, no Flash (82599 datasheet 3.7.4.2, 8.2.3.1.4, 8.2.3.1.5,
+//! 8.2.3.2).
 
-use crate::drivers::ixgbe::regs::{AUTOC2, ESDP, I2CCTL};
+use std::time::Duration;
+
+use super::table::EEWR;
+use crate::drivers::ixgbe::regs::{AUTOC2, ESDP, FLA, I2CCTL};
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::irq::Cause;
+use crate::drivers::sim::later::{Effect, Takes};
 use crate::drivers::sim::regs::RegFile;
 use crate::drivers::sim::sfp::{Light, Module};
 use crate::mmio::Register;
@@ -19,6 +24,9 @@ const OUTPUTS: u32 = LASER_OFF | 1 << 5;
 /// Data and direction of eight pins.
 const PINS: u32 = 0xff;
 const DIRECTIONS: u32 = 8;
+
+/// A word is written.
+const EEPROM_WRITE: Takes = Takes { time: Duration::from_millis(2), reads: 3 };
 
 /// The module of an adapter with this address, from which it has its serial number.
 pub(super) fn module(mac: MacAddr) -> Module {
@@ -45,25 +53,47 @@ pub(super) fn linked(regs: &RegFile) -> bool {
     lit(regs.get::<ESDP>(0)) && !regs.get::<AUTOC2>(0).has(AUTOC2::LINK_DISABLE)
 }
 
-/// ESDP: inputs are what they are at. Returns whether the laser was switched on.
-pub(super) fn write_pins(d: &Device, value: u32) -> bool {
+/// ESDP: inputs are what they are at; of those only the cage's is ever high. Returns whether the
+/// laser was switched on.
+pub(super) fn write_pins(d: &Device, slow: &Slow, value: u32) -> bool {
     let old = d.regs.get::<ESDP>(0);
     let inputs = !(value >> DIRECTIONS) & PINS;
-    let new = ESDP(value & !inputs | old.raw() & inputs);
+    let levels = if slow.cage.is_full() { PRESENT } else { 0 };
+    let new = ESDP(value & !inputs | levels & inputs);
     let _engine = d.engine();
     d.regs.set(0, new);
     d.changed();
     lit(new) && !lit(old)
 }
 
-/// Puts a module in or takes it out.
+/// Puts a module in or takes it out. When the pin rises, that is an interrupt cause if GPIE says
+/// so (8.2.3.5.1, 8.2.3.5.18).
 pub(super) fn module_changed(d: &Device, present: bool) {
     let engine = d.engine();
     d.regs.change(ESDP::META.offset, PRESENT, if present { PRESENT } else { 0 });
     d.changed();
     drop(engine);
-    if present {
+    let listens = d.regs.get::<ESDP>(0).raw() >> DIRECTIONS & PRESENT == 0;
+    if present && listens {
         d.raise(Cause::Pin(PRESENT.trailing_zeros() as u8));
+    }
+}
+
+/// FLA: the lines are software's, and a request is granted, but there is no Flash part: nobody
+/// pulls its output down (8.2.3.2.3).
+pub(super) fn write_flash(d: &Device, value: u32) {
+    let lines = FLA::SCK.mask() | FLA::CE.mask() | FLA::SI.mask() | FLA::REQ.mask();
+    let fla = FLA(value & lines).with(FLA::SO, 1);
+    d.regs.set(0, fla.with(FLA::GNT, fla.get(FLA::REQ)));
+}
+
+/// EEWR: one word into the EEPROM.
+pub(super) fn write_eewr(d: &Device, slow: &mut Slow, eewr: EEWR) {
+    d.regs.set(0, eewr.with(EEWR::DONE, 0));
+    if eewr.has(EEWR::START) {
+        slow.eeprom.set_word(eewr.get(EEWR::ADDR), eewr.get(EEWR::DATA) as u16);
+        let done = EEWR::DONE.mask();
+        d.after(slow, EEPROM_WRITE, EEWR::META.offset, EEWR::START.mask(), done, Effect::None);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::drivers::ixgbe::regs::{ANLP1, AUTOC, LINKS};
+use crate::drivers::ixgbe::regs::{ANLP1, AUTOC, LINKS, MACC};
 use crate::drivers::sim::common::QUICK;
 use crate::drivers::sim::device::{Device, Slow};
 use crate::drivers::sim::later::{Effect, Takes};
@@ -23,6 +23,9 @@ enum Mode {
     Backplane,
 }
 
+/// AUTOC.LMS: 1 Gbit/s with the negotiation of clause 37.
+const ONE_NEGOTIATED: u32 = 2;
+
 fn mode(regs: &RegFile) -> Mode {
     match regs.get::<AUTOC>(0).get(AUTOC::LMS) {
         1 | 3 => Mode::Ten,
@@ -33,7 +36,34 @@ fn mode(regs: &RegFile) -> Mode {
 
 /// Whether the mode is one in which a link can come.
 pub(super) fn possible(regs: &RegFile) -> bool {
-    regs.get::<AUTOC>(0).has(AUTOC::FLU) || mode(regs) != Mode::Backplane
+    mode(regs) != Mode::Backplane
+}
+
+/// Whether the MAC is to say that there is a link whatever the SerDes sees (8.2.3.22.19,
+/// 8.2.3.22.35).
+pub(super) fn forced(regs: &RegFile) -> bool {
+    regs.get::<AUTOC>(0).has(AUTOC::FLU) || regs.get::<MACC>(0).has(MACC::FLU)
+}
+
+/// Whether a link of 1 Gbit/s is negotiated.
+pub(super) fn negotiates(regs: &RegFile) -> bool {
+    regs.get::<AUTOC>(0).get(AUTOC::LMS) == ONE_NEGOTIATED
+}
+
+/// The link's speed in Mbit/s, if there is a link.
+pub(super) fn speed(d: &Device) -> Option<u32> {
+    let engine = d.current_engine();
+    let (up, most) = (engine.link_up(), engine.speed_mbps());
+    drop(engine);
+    let macc = d.regs.get::<MACC>(0);
+    let speed = match (mode(&d.regs), macc.get(MACC::FSV)) {
+        (_, 3) if macc.has(MACC::FS) => 10_000,
+        (_, 2) if macc.has(MACC::FS) => 1_000,
+        (_, _) if macc.has(MACC::FS) => 100,
+        (Mode::One, _) => most.min(1_000),
+        (Mode::Ten | Mode::Backplane, _) => most,
+    };
+    up.then_some(speed)
 }
 
 /// The link is being negotiated.
@@ -44,15 +74,10 @@ pub(super) fn train(d: &Device, slow: &mut Slow) {
 
 /// LINKS as software sees it now.
 pub(super) fn read_links(d: &Device, slow: &mut Slow) -> LINKS {
-    let engine = d.current_engine();
-    let up = engine.link_up();
-    let speed = match mode(&d.regs) {
-        Mode::One => engine.speed_mbps().min(1_000),
-        Mode::Ten | Mode::Backplane => engine.speed_mbps(),
-    };
-    drop(engine);
+    let speed = speed(d);
+    let up = speed.is_some();
     let held = slow.link.look(up);
-    let code = match speed {
+    let code = match speed.unwrap_or_default() {
         10_000.. => 3,
         1_000.. => 2,
         _ => 1,

@@ -21,17 +21,24 @@ use crate::mmio::Register;
 use crate::port::MacAddr;
 
 mod board;
+mod copper;
 mod count;
+mod flash;
+mod hostif;
 mod irq;
 mod link;
 mod nvm;
+mod pcs;
 mod plan;
+mod serdes;
 mod special;
 mod steer;
 mod table;
 mod time;
 mod variant;
+mod x540;
 
+pub(in crate::drivers::sim) use copper::Copper;
 pub(super) use variant::{Ixgbe, Variant};
 
 /// The 82599ES with an SFP+ cage.
@@ -76,12 +83,19 @@ impl Chip for Ixgbe {
     }
 
     fn eeprom(&self, mac: MacAddr) -> Eeprom {
-        nvm::eeprom(mac)
+        match self.variant {
+            Variant::I82599 => nvm::eeprom(mac),
+            variant => flash::image(variant, mac),
+        }
     }
 
     fn cage(&self, mac: MacAddr) -> Cage {
         let module = self.variant.has_cage().then(|| board::module(mac));
         Cage::new(module)
+    }
+
+    fn copper(&self) -> Option<Copper> {
+        (!self.variant.has_cage()).then(|| Copper::new(self.variant))
     }
 
     fn mbps(&self) -> u32 {
@@ -121,6 +135,10 @@ impl Chip for Ixgbe {
         special::reset(self, device, slow, ctrl);
     }
 
+    fn shared(&self, offset: u32) -> bool {
+        special::SHARED.iter().any(|meta| meta.offset == offset)
+    }
+
     fn station(&self) -> u32 {
         RAL::META.offset
     }
@@ -138,11 +156,18 @@ impl Chip for Ixgbe {
         link::train(device, slow);
     }
 
+    fn plugged_in(&self, device: &Device, slow: &mut Slow) {
+        if slow.copper.is_some() {
+            copper::negotiate(device, slow);
+        }
+    }
+
     fn mac(&self, regs: &RegFile) -> Mac {
         Mac {
             looped: regs.get::<HLREG0>(0).has(HLREG0::LPBK),
             master: regs.get::<STATUS>(0).has(STATUS::GIO_MASTER),
             linked: !self.variant.has_cage() || board::linked(regs) && link::possible(regs),
+            forced: link::forced(regs),
         }
     }
 

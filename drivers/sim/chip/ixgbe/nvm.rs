@@ -75,6 +75,16 @@ pub(super) fn eeprom(mac: MacAddr) -> Eeprom {
     Eeprom::new(words, CORE0 + 1, POINTERS)
 }
 
+/// What is loaded into the analog registers of the core: address and value, a word each.
+pub(super) fn analog(eeprom: &Eeprom) -> impl Iterator<Item = u16> {
+    let section = u32::from(eeprom.word(0x04));
+    let words = match eeprom.word(section) {
+        _ if section == 0xffff => 0,
+        length => u32::from(length).min(0x100),
+    };
+    (section + 1..=section + words).map(|at| eeprom.word(at))
+}
+
 fn put(words: &mut [u16], at: u16, content: &[u16]) {
     let at = usize::from(at);
     words[at..at + content.len()].copy_from_slice(content);

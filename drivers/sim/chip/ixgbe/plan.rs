@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::super::{Chip, allotted};
-use super::{Ixgbe, steer, table, time};
+use super::{Ixgbe, Variant, steer, table, time};
 use crate::drivers::ixgbe::regs::{
     DMATXCTL, DTXTCPFLGH, DTXTCPFLGL, FCCFG, FCTRL, HLREG0, IVAR, MAXFRS, MCSTCTRL, MFLCN, MRQC,
     MTA, PSRTYPE, RAH, RAL, RDRXCTL, RETA, RFCTL, RSCCTL, RSSRK, RXCSUM, RXCTRL, RXDCTL, SECRXSTAT,
-    SECTXSTAT, SRRCTL, VFTA, VLNCTRL,
+    SECTXSTAT, SRRCTL, VFTA, VLNCTRL, x550::ERETA,
 };
 use crate::drivers::sim::flow::FlowPlan;
 use crate::drivers::sim::irq::Signals;
@@ -76,7 +76,7 @@ pub(super) fn rx(chip: &Ixgbe, regs: &RegFile, memory: &Memory, old: RxPlan) -> 
         longest: longest.saturating_sub(4),
         tag_room: 4,
         steering: Some(steer::decode(regs)).filter(Steering::any).map(Box::new),
-        rss: rss(regs, old.rss),
+        rss: rss(chip, regs, old.rss),
         stamps: time::stamps(regs),
         report_hash: regs.get::<RXCSUM>(0).has(RXCSUM::PCSD),
         strip_crc: hlreg.has(HLREG0::RXCRCSTRP),
@@ -119,7 +119,7 @@ fn interval(chip: &Ixgbe, regs: &RegFile, queue: u32) -> Duration {
     allotted(entry, u32::MAX).map_or(Duration::ZERO, |vector| chip.throttle(regs, vector))
 }
 
-fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
+fn rss(chip: &Ixgbe, regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
     let mrqc = regs.get::<MRQC>(0);
     let fields = RssFields {
         tcp4: mrqc.has(MRQC::RSS_TCPIPV4),
@@ -130,7 +130,9 @@ fn rss(regs: &RegFile, old: Option<Rss>) -> Option<Rss> {
         ipv6: mrqc.has(MRQC::RSS_IPV6),
     };
     let on = mrqc.get(MRQC::MRQE) == 1;
-    on.then(|| Rss::new(fields, regs.all::<RSSRK>(), regs.all::<RETA>(), old))
+    let more = if chip.variant == Variant::X550 { ERETA::META.count as usize } else { 0 };
+    let table = regs.all::<RETA>().chain(regs.all::<ERETA>().take(more));
+    on.then(|| Rss::new(fields, regs.all::<RSSRK>(), table, old))
 }
 
 /// What becomes of MAC control frames (8.2.3.22.34).

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::{Ixgbe, board, irq, link, steer};
+use super::table::{EEWR, GSCL_1};
+use super::{Ixgbe, board, copper, irq, link, pcs, serdes, steer, x540};
 use crate::drivers::ixgbe::regs::{
-    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CTRL, EEC, EEMNGCTL, EERD, ESDP, FRTIMER, FWSM, I2CCTL,
-    LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL, SECRXSTAT, SECTXCTRL,
-    SECTXSTAT, SW_FW_SYNC, SWSM, TFCS,
+    ANLP1, ANLP2, AUTOC, AUTOC2, AUTOC3, CORECTL, CTRL, EEC, EEMNGCTL, EERD, ESDP, FACTPS, FLA,
+    FRTIMER, FWSM, I2CCTL, LINKS, MACC, MSCA, MSRWD, PCS1GANA, PCS1GLCTL, RDRXCTL, SECRXCTRL,
+    SECRXSTAT, SECTXCTRL, SECTXSTAT, SW_FW_SYNC, SWSM, TFCS,
 };
 use crate::drivers::sim::common::{AUTOLOAD, CTRL as CTRL_AT, QUICK};
 use crate::drivers::sim::device::{Device, Slow};
@@ -17,11 +18,14 @@ use crate::mmio::{RegMeta, Register};
 const DMA_INIT: Takes = Takes { time: Duration::from_millis(3), reads: 4 };
 const SECURITY: Takes = Takes { time: Duration::from_micros(50), reads: 2 };
 
+/// GSCL_1: clears the counters.
+const COUNT_RESET: u32 = 1 << 29;
+
 /// Both kinds of reset.
 const RESETS: u32 = CTRL::RST.mask() | CTRL::LRST.mask();
 
 /// What ports and firmware share: no software reset touches it.
-const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
+pub(super) const SHARED: [RegMeta; 2] = [SWSM::META, SW_FW_SYNC::META];
 /// The link's own registers: CTRL.RST without LRST leaves them, and the link, alone (4.2.1.7).
 const LINK: [RegMeta; 8] = [
     AUTOC::META,
@@ -47,6 +51,8 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     d.reset(slow, ctrl & RESETS, || {
         let eec = EEC(0).with(EEC::PRES, 1).with(EEC::ADDR_SIZE, 1).with(EEC::SIZE, size);
         d.regs.change(EEC::META.offset, 0, eec.raw());
+        // One port, and the function is its first.
+        d.regs.set(0, FACTPS(0).with(FACTPS::LAN0_VALID, 1));
         // Firmware that does no management, and is well.
         d.regs.set(0, FWSM(0).with(FWSM::FW_VAL, 1));
         // The security blocks can pass packets, and nothing else.
@@ -54,6 +60,8 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
         d.regs.set(0, SECRXSTAT(0).with(SECRXSTAT::SECRX_OFF_DIS, 1));
         if chip.variant.has_cage() {
             board::reset(d, module);
+        } else {
+            x540::reset(d);
         }
         for (offset, value) in kept {
             d.regs.poke(offset, value);
@@ -65,7 +73,11 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
     d.after(slow, AUTOLOAD, EEMNGCTL::META.offset, 0, set, Effect::None);
     let set = RDRXCTL::DMAIDONE.mask();
     d.after(slow, DMA_INIT, RDRXCTL::META.offset, 0, set, Effect::None);
-    if !keeps_link {
+    if !chip.variant.has_cage() && ctrl & RESETS == 0 {
+        copper::power_on(d, slow);
+    }
+    if !keeps_link && chip.variant.has_cage() {
+        serdes::reset(slow);
         link::train(d, slow);
     }
 }
@@ -73,18 +85,28 @@ pub(super) fn reset(chip: &Ixgbe, d: &Device, slow: &mut Slow, ctrl: u32) {
 /// See [`Chip::read`](super::Chip::read).
 pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Option<u32> {
     let is = |o: u32| offset == o;
-    if is(SWSM::META.offset) {
+    if !chip.variant.has_cage()
+        && let Some(value) = x540::read(d, slow, offset)
+    {
+        Some(value)
+    } else if is(SWSM::META.offset) {
         Some(d.read_swsm(offset))
     } else if is(LINKS::META.offset) {
         Some(link::read_links(d, slow).raw())
+    } else if is(CORECTL::META.offset) {
+        Some(serdes::read(d, slow).raw())
     } else if is(TFCS::META.offset) {
         Some(TFCS(0).with(TFCS::TC_XON, (!d.is_paused()).into()).raw())
     } else if is(FRTIMER::META.offset) {
         Some(d.clock.now().as_micros() as u32)
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         Some(board::read_bus(d, slow))
+    } else if chip.variant.has_cage()
+        && let Some(value) = pcs::read(d, offset)
+    {
+        Some(value)
     } else {
-        let rest = steer::read(d, offset).or_else(|| irq::read(d, offset));
+        let rest = irq::read(d, offset).or_else(|| steer::read(d, offset));
         rest.or_else(|| d.read_time(offset))
     }
 }
@@ -92,12 +114,26 @@ pub(super) fn read(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32) -> Op
 /// See [`Chip::write`](super::Chip::write).
 pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, value: u32) -> bool {
     let is = |o: u32| offset == o;
+    if !chip.variant.has_cage() && x540::write(chip, d, slow, offset, value) {
+        return true;
+    }
     if is(CTRL::META.offset) {
         write_ctrl(chip, d, slow, value);
     } else if is(EERD::META.offset) {
         d.write_eerd(slow, offset, value);
+    } else if chip.variant.has_cage() && is(EEC::META.offset) {
+        d.write_serial_eeprom(slow, offset, value);
     } else if is(EEC::META.offset) {
         d.write_eeprom_control(offset, value);
+    } else if is(EEWR::META.offset) {
+        board::write_eewr(d, slow, EEWR(value));
+    } else if is(FLA::META.offset) {
+        board::write_flash(d, value);
+    } else if is(GSCL_1::META.offset) {
+        // The PCIe counters count nothing; clearing them is soon done.
+        d.regs.poke(offset, value & !COUNT_RESET);
+    } else if is(CORECTL::META.offset) {
+        serdes::write(d, slow, CORECTL(value));
     } else if is(SWSM::META.offset) {
         d.write_swsm(offset, value);
     } else if is(AUTOC::META.offset) {
@@ -105,7 +141,7 @@ pub(super) fn write(chip: &Ixgbe, d: &Device, slow: &mut Slow, offset: u32, valu
     } else if chip.variant.has_cage() && is(I2CCTL::META.offset) {
         board::write_bus(d, slow, value);
     } else if chip.variant.has_cage() && is(ESDP::META.offset) {
-        if board::write_pins(d, value) {
+        if board::write_pins(d, slow, value) {
             link::train(d, slow);
         }
     } else if is(RDRXCTL::META.offset) {

@@ -1,7 +1,7 @@
 //! The members of the family, and where they differ.
 
 use super::time;
-use crate::drivers::ixgbe::regs::x550::ERETA;
+use crate::drivers::ixgbe::regs::x550::{ERETA, FLEX_MNG, FWSTS, HICR, VXLANCTRL};
 use crate::mmio::{RegMeta, Register};
 
 /// A chip of the family.
@@ -43,8 +43,12 @@ impl Variant {
     /// Registers that the 82599 does not have, or not so.
     pub(super) fn more(self) -> impl Iterator<Item = &'static RegMeta> {
         let (lines, table): (&[_], &'static [RegMeta]) = match self {
-            Self::I82599 | Self::X540 => (&[], &[]),
-            Self::X550 => (&[&ERETA::META], time::TIME_X550),
+            Self::I82599 => (&[], &[]),
+            Self::X540 => (&[&FLEX_MNG::META, &HICR::META, &FWSTS::META], &[]),
+            Self::X550 => (
+                &[&FLEX_MNG::META, &HICR::META, &FWSTS::META, &ERETA::META, &VXLANCTRL::META],
+                time::TIME_X550,
+            ),
         };
         lines.iter().copied().chain(table)
     }

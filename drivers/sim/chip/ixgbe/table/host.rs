@@ -3,7 +3,7 @@
 
 crate::registers! {
     /// Towards the host and around the chip.
-    pub(super) table HOST;
+    pub(in crate::drivers::sim::chip::ixgbe) table HOST;
 
     /// Causes of mailbox interrupts: messages (even) and acknowledgements (odd) of 16 VFs each.
     PFMBICR[4; 4] @ 0x00710, W1c, reset 0, "8.2.3.27"

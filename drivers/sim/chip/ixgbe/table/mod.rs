@@ -8,12 +8,16 @@ use crate::drivers::sim::setup::address;
 use crate::mmio::RegMeta;
 
 mod data;
+mod early;
+mod flow;
 mod host;
 mod secure;
 
+pub(super) use host::{EEWR, GSCL_1};
+
 /// Registers that the driver has no use for. What the driver's table has, too, is that one's.
 pub(super) fn rest() -> impl Iterator<Item = &'static RegMeta> {
-    [host::HOST, data::DATA, secure::SECURE].into_iter().flatten()
+    [early::EARLY, host::HOST, data::DATA, flow::FLOW, secure::SECURE].into_iter().flatten()
 }
 
 /// Where pause frames are sent to.
@@ -64,6 +68,11 @@ const WRITABLE: &[(&str, u32)] = &[
     ("LEDCTL", 0xcfcf_cfef),
     ("EXVET", 0xffff_0000),
     ("DCA_CTRL", 0x0000_001f),
+    ("CTRL_EXT", 0x1403_0000),
+    ("GRC", 0x0000_0003),
+    // The firmware's.
+    ("FWSM", 0),
+    ("EEMNGCTL", 0),
 ];
 
 /// Registers of which the reserved bits are all known.
@@ -109,11 +118,21 @@ const WORKING: &[&str] = &["EEWR", "PFCTOP", "FCAMACL", "FCAMACH", "PBACLR"];
 pub(super) fn notes(variant: Variant) -> Notes {
     let mut notes =
         Notes { writable: WRITABLE.to_vec(), strict: STRICT, storage: STORAGE.to_vec() };
+    if variant == Variant::I82599 {
+        // Later chips have more resources, and a semaphore, in it.
+        notes.writable.push(("SW_FW_SYNC", 0x0000_03ff));
+    }
     if variant != Variant::X550 {
         // X550's entries have six bits, and more of them elsewhere.
         notes.writable.push(("RETA", 0x0f0f_0f0f));
     }
-    let inert = rest().map(|m| m.name).filter(|name| !WORKING.contains(name));
+    let own: Vec<_> = variant.more().map(|meta| meta.name).collect();
+    let works = |meta: &RegMeta| {
+        WORKING.contains(&meta.name)
+            || own.contains(&meta.name)
+            || flow::FLOW.iter().any(|flow| flow.name == meta.name)
+    };
+    let inert = rest().filter(|meta| !works(meta)).map(|meta| meta.name);
     notes.storage.extend(inert);
     notes.storage.extend(time::inert(variant));
     notes

@@ -127,7 +127,13 @@ nics_work() { # guest
 
 # Ends what `plug_nics` started; more than once does no harm.
 unplug_nics() {
-    local pid
+    local pid i
+    # The server says at its end what it counted.
+    [ -z "${server:-}" ] || kill -TERM "$server" 2>/dev/null || true
+    for ((i = 0; i < 20; i++)); do
+        [ -n "${server:-}" ] && kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
     for pid in ${server:-} ${far:-}; do kill -KILL "$pid" 2>/dev/null || true; done
     for pid in ${server:-} ${far:-}; do wait "$pid" 2>/dev/null || true; done
     [ -z "${space:-}" ] || ip netns del "$space" 2>/dev/null || true

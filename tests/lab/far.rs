@@ -249,7 +249,17 @@ impl Far {
         let (out, err) = (self.file("capture"), self.file("capture.err"));
         let open = |path: &str| File::create(path).map_err(|e| e.to_string());
         let mut command = Command::new("tcpdump");
-        command.args(["-i", INTERFACE, "-Q", "in", "-n", "-vv", "-s", "0", "-B", "262144", "-l"]);
+        command.args([
+            "-i",
+            INTERFACE,
+            "-Q",
+            "in",
+            "-n",
+            "-vv",
+            "-B",
+            "262144",
+            "--immediate-mode",
+        ]);
         command.args(filter.split_whitespace()).stdout(open(&out)?).stderr(open(&err)?);
         self.capture = Some(Service::start(&mut command));
         let listening = || fs::read_to_string(&err).is_ok_and(|t| t.contains("listening on"));

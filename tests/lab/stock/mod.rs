@@ -87,8 +87,22 @@ impl Up {
     #[track_caller]
     pub(crate) fn works(&self) {
         self.ping();
-        let text = far::ask(&format!("ping {NEAR} 5 1400 0.02"));
-        assert!(text.contains("5 received, 0% packet loss"), "{text}");
+        self.answers(NEAR, 5, 1400, 0.02);
+    }
+
+    /// Whether it answers so many pings of the far end, of this size, so many seconds apart.
+    #[track_caller]
+    pub(crate) fn answers(&self, address: &str, count: u32, size: u32, pause: f64) -> String {
+        let counts = || {
+            let nic = self.ethtool("-S", "");
+            let some: Vec<_> = nic.lines().filter(|l| !l.ends_with(": 0")).map(str::trim).collect();
+            far::ask("counters").replace('\n', ", ") + &some.join(", ")
+        };
+        let before = counts();
+        let text = far::ask(&format!("ping {address} {count} {size} {pause}"));
+        let all = text.contains(&format!(" {count} received, 0% packet loss"));
+        assert!(all, "{text}\nbefore: {before}\nafter: {}", counts());
+        text
     }
 
     /// Runs ethtool on it: option and its arguments.
@@ -190,9 +204,8 @@ fn line_interrupt(guest: &Guest) {
 fn prompt(guest: &Guest) {
     let up = Up::new(guest);
     up.ping();
-    for pause in ["0.02", "0.003"] {
-        let text = far::ask(&format!("ping {NEAR} 300 100 {pause}"));
-        assert!(text.contains("300 received, 0% packet loss"), "{text}");
+    for pause in [0.02, 0.003] {
+        let text = up.answers(NEAR, 300, 100, pause);
         let worst = text.split('/').rev().nth(1).and_then(|w| w.parse::<f64>().ok());
         println!("{worst:?} ms");
         assert!(worst.expect("a time") < 500.0, "{text}");
@@ -208,8 +221,7 @@ fn jumbo(guest: &Guest) {
     let before = far::number(&far::ask("counters"), "rx_packets");
     let text = run(&format!("ping -c 20 -i 0.02 -s 8972 -q {FAR}"));
     assert!(text.contains("20 packets received, 0% packet loss"), "{text}");
-    let text = far::ask(&format!("ping {NEAR} 20 8972 0.02"));
-    assert!(text.contains("20 received, 0% packet loss"), "{text}");
+    up.answers(NEAR, 20, 8972, 0.02);
     // In one piece each; a neighbour may be asked for once more.
     let frames = far::number(&far::ask("counters"), "rx_packets") - before;
     assert!((40..=44).contains(&frames), "{frames} frames for 40 pings");
@@ -226,8 +238,7 @@ fn vlan(guest: &Guest) {
     assert!(comes_true(10 * SECOND, answered), "no answer in the VLAN");
     let text = run(&format!("ping -c 20 -i 0.02 -s 1472 -q {}", far::FAR_VLAN));
     assert!(text.contains("20 packets received, 0% packet loss"), "{text}");
-    let text = far::ask(&format!("ping {} 20 1472 0.02", far::NEAR_VLAN));
-    assert!(text.contains("20 received, 0% packet loss"), "{text}");
+    up.answers(far::NEAR_VLAN, 20, 1472, 0.02);
     up.works();
     run(&format!("ip link del {name}"));
     up.works();

@@ -59,12 +59,16 @@ fn all_offloads(up: &Up) {
     up.ethtool("-K", "rx on tx on sg on tso on gso on gro on lro on rxhash on");
 }
 
-/// Eight streams each way. What is sent again was lost or reordered, or thought lost because a busy
-/// host was late: no frame may be missing but those that somebody says he dropped, and so many
-/// that order is no matter of chance are not sent again.
+/// Eight streams each way. What is sent again was lost or overtaken, or thought lost because a busy
+/// host was late: no frame may be missing but those that somebody says he dropped, and only a few
+/// may be late.
 pub(crate) fn streams(guest: &Guest) {
     let up = Up::new(guest);
     all_offloads(&up);
+    // While there are no rules of the user's, the driver has Flow Director send a flow after the
+    // process that answers it; what comes to the new queue then overtakes what is in the old one.
+    up.ethtool("-K", "ntuple on");
+    up.link();
     up.ping();
     for way in ["", "-R"] {
         std::thread::sleep(super::SECOND / 2);
@@ -80,7 +84,7 @@ pub(crate) fn streams(guest: &Guest) {
         let (nic, far) = (moved(after.nic, before.nic), moved(after.far, before.far));
         assert_eq!(nic[0], far[0], "frames sent and arrived");
         assert!(far[1] - nic[1] <= dropped, "{} sent, {} arrived, {dropped}", far[1], nic[1]);
-        let most = dropped + (far[0] + far[1]) / 2000;
+        let most = dropped + (far[0] + far[1]) / 5000;
         assert!(again <= most, "{again} sent again, {dropped} dropped");
         assert!(bits > 5e6, "{end}");
     }
@@ -125,6 +129,6 @@ fn checksums(guest: &Guest) {
         let seen = far::ask("captured");
         println!("{to}: {}", seen.lines().next().unwrap_or_default());
         assert_eq!(number(&seen, "wrong"), 0, "{seen}");
-        assert!(number(&seen, "right") > 3000, "{seen}");
+        assert!(number(&seen, "right") > 2000, "{seen}");
     }
 }

@@ -13,9 +13,8 @@ lost_timer='Possible timer handling issue on cpu='
 boot_limit=90
 test_limit=150
 
-# Two wires, two NICs on each; every NIC behind a port of its own, or their virtual functions
-# collide; two NUMA nodes.
-qemu() { # kernel boot
+# Two NUMA nodes; the NICs are the lab's.
+run_qemu() { # kernel boot
     local machine=q35 iommu=() append='console=ttyS0 panic=-1 quiet no_timer_check mitigations=off init_on_alloc=0'
     case $2 in
         iommu)
@@ -25,43 +24,40 @@ qemu() { # kernel boot
             ;;
         lockdown) append+=' lockdown=integrity' ;;
     esac
-    append+=" lab.boot=$2 lab.only=$only lab.from=$from"
-    local nics=() i
-    for i in 0 1 2 3; do
-        nics+=(-device "pcie-root-port,id=rp$i,chassis=$((i + 1))"
-            -device "igb,bus=rp$i,netdev=h$i,mac=52:54:00:00:00:0$i"
-            -netdev "hubport,hubid=$((i / 2)),id=h$i")
-    done
-    exec qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2,sockets=2 -m 1536M \
-        -object memory-backend-ram,id=m0,size=1024M -object memory-backend-ram,id=m1,size=512M \
+    [ "$2" != intx ] || append+=' pci=nomsi'
+    append+=" lab.nic=$nic lab.boot=$2 lab.only=$only lab.from=$from"
+    exec "${qemu[@]}" -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2,sockets=2 -m 1536M \
+        -object "$memory,id=m0,size=1024M" -object "$memory,id=m1,size=512M" \
         -numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1 \
         -nodefaults -no-user-config -display none -no-reboot \
-        "${iommu[@]}" "${nics[@]}" \
-        -serial "file:$name.console" -serial "file:$name.report" \
+        "${iommu[@]}" -serial "file:$name.console" -serial "file:$name.report" "${nics[@]}" \
         -kernel "$cache/$1/vmlinux" -initrd "$name.img" -append "$append"
 }
 
 # Boots one guest and adds its tests to $log. Boots it once more, saying so, if it hangs before its
 # first test or loses a timer.
 run_guest() { # kernel boot
-    local name=$work/$1-$2 here=$1/$2 from='' try seen before since limit pid=''
-    trap '[ -z "$pid" ] || { kill -KILL "$pid"; wait "$pid"; } 2> /dev/null; exit 130' TERM
-    cat "$cache/$1/base.img" "$work/programs.img" > "$name.img"
+    local name=$work/$1-$2 here=$1/$2 from='' try seen before since limit pid='' image nics=()
+    trap '[ -z "$pid" ] || { kill -KILL "$pid"; wait "$pid"; } 2> /dev/null; unplug_nics; exit 130' TERM
+    for image in $(images "$@"); do cat "$image"; done > "$name.img"
     for try in 1 2; do
         : > "$name.report"
         : > "$name.console"
-        (qemu "$@" > "$name.qemu" 2>&1) &
+        : > "$name.qemu"
+        plug_nics "$name" "$2" || { missing "$here" "$name"; break; }
+        (run_qemu "$@" > "$name.qemu" 2>&1) &
         pid=$! seen=0 since=$SECONDS limit=$boot_limit
         while kill -0 "$pid" 2>/dev/null && [ $((SECONDS - since)) -lt "$limit" ]; do
             sleep 0.2
             before=$seen
             show "$here" "$name.report"
             [ "$seen" -eq "$before" ] || since=$SECONDS limit=$test_limit
-            if grep -q "$lost_timer" "$name.console"; then break; fi
+            if grep -q "$lost_timer" "$name.console" || ! nics_work "$here"; then break; fi
         done
         kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
         pid=''
+        unplug_nics
         show "$here" "$name.report"
         [ "$try" -eq 1 ] || break
         if [ "$seen" -eq 0 ]; then

@@ -3,7 +3,7 @@
 # kept between runs; the programs' part is made anew. Two cpio archives in a row are one.
 
 # Modules that tests load, with whatever those need.
-guest_modules=(igb igbvf uio_pci_generic bridge 8021q bonding macvlan veth tun vfio-pci)
+guest_modules=(igb igbvf ixgbe uio_pci_generic bridge 8021q bonding macvlan veth tun vfio-pci)
 
 # The uncompressed kernel inside a bzImage, which boots twice as fast. The setup header says where
 # the payload is (Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length);
@@ -40,6 +40,19 @@ copy_module() {
     done
 }
 
+# Copies a program or library and the libraries it needs: from to file
+copy_program() {
+    local from=$1 to=$2 file=$3 needed at
+    [ ! -e "$to$file" ] || return 0
+    mkdir -p "$to${file%/*}"
+    cp -L "$from$file" "$to$file"
+    for needed in $(readelf -d "$from$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+        for at in /usr/lib/x86_64-linux-gnu /lib/x86_64-linux-gnu; do
+            if [ -e "$from$at/$needed" ]; then copy_program "$from" "$to" "$at/$needed"; fi
+        done
+    done
+}
+
 archive() { # directory
     (cd "$1" && find . | LC_ALL=C sort | "$busybox" cpio -o -H newc 2>/dev/null)
 }
@@ -71,7 +84,7 @@ need_kernel() {
     local package dir tree modules name
     package=$(kernel_package "$1")
     dir=$cache/$package
-    if [ ! -e "$dir/done" ]; then
+    if [ "$(cat "$dir/done" 2>/dev/null)" != "${guest_modules[*]}" ]; then
         rm -rf "$dir"
         mkdir -p "$dir/deb" "$dir/root/bin"
         dpkg-deb --fsys-tarfile "$(deb "$package" bookworm-backports)" |
@@ -86,19 +99,20 @@ need_kernel() {
         chmod 755 "$dir/root"
         archive "$dir/root" > "$dir/base.img"
         rm -rf "$dir/deb" "$dir/root"
-        touch "$dir/done"
+        echo "${guest_modules[*]}" > "$dir/done"
     fi
     ln -sfn "$dir" "$cache/$1"
 }
 
-# The test runner and the tools, as static programs: the guest has no libraries. Optimised, but
+# The test runner, the tools and the NICs, as static programs: the guest has no libraries. Optimised, but
 # without the release profile's costly linking. To be run in the background, and ended by its id.
 build_programs() {
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_PROFILE_RELEASE_OPT_LEVEL=2 \
         RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR=$cache/build \
         exec cargo build --locked --release --target x86_64-unknown-linux-gnu \
-        --test lab --example forward --example pktgen --example capture --example echo \
+        --features vfio-user --test lab \
+        --example forward --example pktgen --example capture --example echo --example softnic \
         --message-format short > "$work/build.log" 2>&1
 }
 

@@ -10,14 +10,74 @@ use barewire::pci::PciAddr;
 use barewire::uio::UioDevice;
 
 pub(crate) const GENERIC: &str = "uio_pci_generic";
-/// QEMU's 82576.
-const ID: (&str, &str) = ("0x8086", "0x10c9");
 const DEVICES: &str = "/sys/bus/pci/devices";
 const DRIVERS: &str = "/sys/bus/pci/drivers";
 /// Hugepages of 2 MiB on node 0 and node 1.
 const PAGES: [usize; 2] = [128, 32];
 
-/// The NICs, by address: the first two are on one wire, the other two on another.
+/// What NICs a lab has.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// Device ID, of Intel.
+    device: &'static str,
+    /// What people call the chip.
+    pub(crate) chip: &'static str,
+    /// Linux's driver.
+    pub(crate) driver: &'static str,
+    pub(crate) mbps: u32,
+    /// Whether it has virtual functions.
+    pub(crate) has_vfs: bool,
+    pub(crate) causes: Causes,
+    /// The last receive address's register, which no driver uses.
+    pub(crate) scratch: u32,
+    /// Memory BARs, as `igb_uio` maps them.
+    pub(crate) bars: &'static [usize],
+}
+
+/// Interrupt registers, and a cause that raises INTx.
+#[derive(Debug)]
+pub(crate) struct Causes {
+    pub(crate) read: u32,
+    pub(crate) set: u32,
+    pub(crate) unmask: u32,
+    pub(crate) mask: u32,
+    pub(crate) one: u32,
+}
+
+/// QEMU's 82576. Of its interrupt registers (datasheet 8.8), only the older ones raise INTx: ICR,
+/// ICS, IMS and IMC, with RXDW. RAL(15) is in 8.10.15. Memory at BARs 0 and 1 (32 bits) and 3 (64
+/// bits, MSI-X); BAR 2 is I/O ports.
+const IGB: Kind = Kind {
+    device: "0x10c9",
+    chip: "82576",
+    driver: "igb",
+    mbps: 1000,
+    has_vfs: true,
+    causes: Causes { read: 0xc0, set: 0xc8, unmask: 0xd0, mask: 0xd8, one: 1 << 7 },
+    scratch: 0x5478,
+    bars: &[0, 1, 3],
+};
+
+/// Our 82599: EICR, EICS, EIMS and EIMC with RTxQ 0 (datasheet 8.2.3.5); RAL(127) is in
+/// 8.2.3.7.8. Memory at BARs 0 and 4 (64 bits each).
+const IXGBE: Kind = Kind {
+    device: "0x10fb",
+    chip: "82599",
+    driver: "ixgbe",
+    mbps: 10_000,
+    has_vfs: false,
+    causes: Causes { read: 0x800, set: 0x808, unmask: 0x880, mask: 0x888, one: 1 },
+    scratch: 0xa5f8,
+    bars: &[0, 4],
+};
+
+/// Of the lab this is a guest of.
+pub(crate) fn kind() -> &'static Kind {
+    if crate::argument("lab.nic") == IXGBE.driver { &IXGBE } else { &IGB }
+}
+
+/// The NICs, by address: the first two are on one wire, the other two on another; or, where
+/// drivers that are not ours are tested, one that is on a wire to the host.
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) nics: Vec<Nic>,
@@ -29,13 +89,14 @@ pub(crate) struct Nic(pub(crate) String);
 
 impl Guest {
     pub(crate) fn find() -> Self {
+        let id = ("0x8086", kind().device);
         let mut nics: Vec<_> = fs::read_dir(DEVICES)
             .expect("a PCI bus")
             .map(|e| Nic(e.unwrap().file_name().to_string_lossy().into_owned()))
-            .filter(|n| (n.text("vendor").as_str(), n.text("device").as_str()) == ID)
+            .filter(|n| (n.text("vendor").as_str(), n.text("device").as_str()) == id)
             .collect();
         nics.sort();
-        assert_eq!(nics.len(), 4, "{nics:?}");
+        assert_eq!(nics.len(), if crate::far::is_there() { 1 } else { 4 }, "{nics:?}");
         Self { nics }
     }
 
@@ -43,7 +104,8 @@ impl Guest {
     pub(crate) fn to_kernel(&self) {
         for nic in self.nics.iter().filter(|n| n.driver().is_none()) {
             put("/sys/bus/pci/drivers_probe", &nic.0).expect("drivers_probe");
-            assert_eq!(nic.driver().as_deref(), Some("igb"));
+            let said = || sh("dmesg | tail -n 5").1;
+            assert_eq!(nic.driver().as_deref(), Some(kind().driver), "{}", said());
         }
     }
 }
@@ -88,12 +150,12 @@ impl Nic {
     /// Takes it away from who left it in use: afterwards it has no driver, or its kernel driver
     /// with an interface that nobody touched.
     fn restore(&self) -> io::Result<()> {
-        let igb = self.driver().as_deref() == Some("igb");
-        if igb && self.text("sriov_numvfs") != "0" {
+        let kernels = self.driver().as_deref() == Some(kind().driver);
+        if kernels && kind().has_vfs && self.text("sriov_numvfs") != "0" {
             put(self.path("sriov_numvfs"), "0")?;
         }
         let overridden = self.text("driver_override") != "(null)";
-        if igb && !overridden && self.is_untouched() {
+        if kernels && !overridden && self.is_untouched() {
             return Ok(());
         }
         if let Some(driver) = self.driver() {
@@ -235,7 +297,7 @@ pub(crate) struct Netns {
 impl Netns {
     /// Moves the NIC's interface there, with this address, and waits for its link.
     pub(crate) fn new(nic: &Nic, address: &str) -> Self {
-        nic.bind("igb");
+        nic.bind(kind().driver);
         let interface = nic.interface();
         let holder = Command::new("/bin/busybox")
             .args(["unshare", "-n", "sleep", "1000"])

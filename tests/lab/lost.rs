@@ -9,23 +9,21 @@ use barewire::Error;
 use barewire::mmio::{Bar, Doorbell, MappedBar};
 use barewire::port::Host;
 
-use crate::guest::{GENERIC, Guest, Nic, comes_true, free_pages, memory_files, put};
+use crate::guest::{GENERIC, Guest, Nic, comes_true, free_pages, kind, memory_files, put};
 use crate::memory::owner;
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
     test("lost::registers_that_the_kernel_revoked_read_all_ones", revoked),
     test("lost::a_device_bound_again_is_another_one", bound_again),
-    test("lost::so_is_one_without_an_interrupt", function_bound_again).kernel(),
+    test("lost::so_is_one_without_an_interrupt", function_bound_again).kernel().only_igb(),
     test("lost::a_removed_device_is_let_go", removed),
     test("lost::an_owner_that_is_killed_is_taken_over_while_it_dies", dying).limit(60),
     test("lost::a_tool_whose_nic_is_taken_says_so_and_ends", tool_loses_its_nic).limit(60),
     test("lost::a_tool_whose_nic_loses_bus_mastering_says_so_and_ends", tool_loses_the_bus),
 ];
 
-/// STATUS, and receive address 15 of the 82576 (datasheet 8.10.15), which no driver uses.
 const STATUS: u32 = 0x08;
-const SCRATCH: u32 = 0x5478;
 
 /// The registers as another program sees them; no kernel driver may own them.
 fn other_eyes(nic: &Nic) -> MappedBar {
@@ -41,10 +39,10 @@ fn revoked(guest: &Guest) {
     let device = nic.open().unwrap();
     device.set_bus_master(true).unwrap();
     let bar = device.bar();
-    let bells: Vec<_> = (0..2).map(|_| bar.doorbell(SCRATCH)).collect();
+    let bells: Vec<_> = (0..2).map(|_| bar.doorbell(kind().scratch)).collect();
     assert_ne!(bar.read32(STATUS), u32::MAX);
     nic.unbind();
-    nic.bind("igb");
+    nic.bind(kind().driver);
     std::thread::scope(|s| {
         for bell in &mut bells.into_iter() {
             s.spawn(move || (0..1000).for_each(|n| bell.ring(n)));
@@ -67,7 +65,8 @@ fn is_another(nic: &Nic) {
     nic.bind(GENERIC);
     let device = nic.open().unwrap();
     let node = nic.node();
-    let (bar, bell) = (device.bar(), device.bar().doorbell(SCRATCH));
+    let scratch = kind().scratch;
+    let (bar, bell) = (device.bar(), device.bar().doorbell(scratch));
     bell.ring(1);
     nic.unbind();
     nic.bind(GENERIC);
@@ -77,10 +76,10 @@ fn is_another(nic: &Nic) {
         assert!(gone.to_string().contains("for a while"), "{gone}");
     }
     let others = other_eyes(nic);
-    let is = others.read32(SCRATCH);
+    let is = others.read32(scratch);
     bell.ring(!is);
-    bar.write32(SCRATCH, !is);
-    assert_eq!((bar.read32(STATUS), others.read32(SCRATCH)), (u32::MAX, is), "not ours to touch");
+    bar.write32(scratch, !is);
+    assert_eq!((bar.read32(STATUS), others.read32(scratch)), (u32::MAX, is), "not ours to touch");
     drop(others);
     drop(device);
     drop((bar, bell));
@@ -169,7 +168,7 @@ fn meddled(guest: &Guest, meddle: impl FnOnce(&Nic)) -> String {
 
 fn tool_loses_its_nic(guest: &Guest) {
     let before = free_pages();
-    for driver in ["", "igb"] {
+    for driver in ["", kind().driver] {
         let said = meddled(guest, |nic| {
             nic.unbind();
             if !driver.is_empty() {

@@ -1,5 +1,6 @@
-//! Tests of the hardware path on a real kernel, with QEMU's model of the 82576. `scripts/vm-lab`
-//! builds this program, boots a guest and runs it there; on any other machine it refuses.
+//! Tests on a real kernel: of our driver with QEMU's model of the 82576 and with our own of the
+//! 82599, and of that model with Linux's and DPDK's drivers. `scripts/vm-lab` builds this program,
+//! boots a guest and runs it there; on any other machine it refuses.
 //!
 //! Each test is a run of this program by itself, so that one that crashes or hangs is that test's
 //! failure and nothing else's. A test fails by panicking. Before each, what the last one left is
@@ -7,13 +8,18 @@
 
 mod binding;
 mod crash;
+mod dpdk;
+mod far;
 mod guest;
 mod igb_uio;
 mod interrupt;
 mod lost;
 mod memory;
 mod offloads;
+mod raw;
 mod refusals;
+mod stock;
+mod tagged;
 mod tools;
 mod traffic;
 mod uio;
@@ -37,6 +43,12 @@ enum Boot {
     Iommu,
     /// Kernel lockdown, as under Secure Boot.
     Lockdown,
+    /// One NIC, on a wire to the host, for Linux's driver.
+    Stock,
+    /// The same without message interrupts.
+    Intx,
+    /// One NIC, on a wire to the host, for DPDK's driver.
+    Dpdk,
 }
 
 /// One test.
@@ -48,12 +60,14 @@ struct Test {
     limit: u64,
     /// Whether the NICs have their kernel driver at the start; else some have none.
     kernel: bool,
+    /// Whether it needs what only QEMU's 82576 has.
+    only_igb: bool,
     run: fn(&Guest),
 }
 
 /// A test for the main guest, with the usual time limit.
 const fn test(name: &'static str, run: fn(&Guest)) -> Test {
-    Test { name, boot: Boot::Main, limit: 60, kernel: false, run }
+    Test { name, boot: Boot::Main, limit: 60, kernel: false, only_igb: false, run }
 }
 
 impl Test {
@@ -63,6 +77,10 @@ impl Test {
 
     const fn kernel(self) -> Self {
         Self { kernel: true, ..self }
+    }
+
+    const fn only_igb(self) -> Self {
+        Self { only_igb: true, ..self }
     }
 
     const fn limit(self, limit: u64) -> Self {
@@ -83,9 +101,16 @@ fn all() -> impl Iterator<Item = &'static Test> {
         tools::TESTS,
         interrupt::TESTS,
         crash::TESTS,
+        stock::TESTS,
+        stock::ethtool::TESTS,
+        stock::offloads::TESTS,
+        stock::traffic::TESTS,
+        stock::INTX_TESTS,
+        dpdk::TESTS,
     ]
     .into_iter()
     .flatten()
+    .filter(|t| !t.only_igb || guest::kind().driver == "igb")
 }
 
 /// What the kernel's command line says after `name=`.
@@ -103,6 +128,12 @@ fn main() -> ExitCode {
         "tools" => Boot::Tools,
         "iommu" => Boot::Iommu,
         "lockdown" => Boot::Lockdown,
+        "stock" => Boot::Stock,
+        "intx" => Boot::Intx,
+        "dpdk" => Boot::Dpdk,
+        _ if std::env::args().nth(1).as_deref() == Some("far") => {
+            return far::serve(&std::env::args().skip(2).collect::<Vec<_>>());
+        }
         _ => {
             eprintln!("this is not a guest of scripts/vm-lab, which runs these tests");
             return ExitCode::from(2);

@@ -9,7 +9,7 @@ use barewire::Error;
 use barewire::mem::{Backing, CHUNK, DmaSpace, Mapping, PhysicalMap};
 use barewire::port::Host;
 
-use crate::guest::{GENERIC, Guest, Nic, comes_true, free_pages, memory_files, put, reserve};
+use crate::guest::{GENERIC, Guest, Nic, comes_true, free_pages, kind, memory_files, put, reserve};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -225,6 +225,6 @@ fn clean_end(guest: &Guest) {
     assert!(comes_true(SECOND, || free_pages() == before), "{} of {before}", free_pages());
     assert_eq!(memory_files(), Vec::<std::path::PathBuf>::new());
     // Nothing is left on the NIC either.
-    nic.bind("igb");
+    nic.bind(kind().driver);
     put(nic.path("enable"), "1").unwrap_err();
 }

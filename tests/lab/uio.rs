@@ -11,7 +11,7 @@ use barewire::mmio::Bar;
 use barewire::port::Host;
 use barewire::uio::UioDevice;
 
-use crate::guest::{GENERIC, Guest, Nic, comes_true};
+use crate::guest::{Causes, GENERIC, Guest, Nic, comes_true, kind};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -22,12 +22,6 @@ pub(crate) const TESTS: &[Test] = &[
     test("uio::a_second_owner_is_refused", second_owner),
 ];
 
-/// Interrupt registers of the 82576 (datasheet 8.8), as QEMU has them: only these raise INTx.
-pub(crate) const ICR: u32 = 0xc0;
-pub(crate) const ICS: u32 = 0xc8;
-pub(crate) const IMS: u32 = 0xd0;
-pub(crate) const IMC: u32 = 0xd8;
-pub(crate) const RXDW: u32 = 1 << 7;
 const STATUS: u32 = 0x08;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -66,23 +60,23 @@ fn reads_and_writes(guest: &Guest) {
 fn armed(nic: &Nic) -> UioDevice {
     nic.bind(GENERIC);
     let device = nic.open().unwrap();
-    let bar = device.bar();
-    bar.write32(IMC, u32::MAX);
-    bar.read32(ICR);
+    let (bar, Causes { read, unmask, mask, one, .. }) = (device.bar(), &kind().causes);
+    bar.write32(*mask, u32::MAX);
+    bar.read32(*read);
     device.rearm().unwrap();
     assert_eq!(device.wait(Duration::ZERO).unwrap(), None);
-    bar.write32(IMS, RXDW);
+    bar.write32(*unmask, *one);
     device
 }
 
 fn interrupt(guest: &Guest) {
     let nic = &guest.nics[1];
     let device = armed(nic);
-    let bar = device.bar();
+    let (bar, Causes { read, set, mask, one, .. }) = (device.bar(), &kind().causes);
     let disabled = || nic.command() & 0x400 != 0;
     assert!(!disabled());
 
-    bar.write32(ICS, RXDW);
+    bar.write32(*set, *one);
     let first = device.wait(SECOND).unwrap().expect("an interrupt");
     assert!(disabled(), "the kernel masks it when it comes");
     assert_eq!(device.wait(SECOND / 10).unwrap(), None, "and it comes once");
@@ -93,18 +87,18 @@ fn interrupt(guest: &Guest) {
     assert!(disabled());
 
     // The right one.
-    assert_ne!(bar.read32(ICR) & RXDW, 0);
+    assert_ne!(bar.read32(*read) & one, 0);
     device.rearm().unwrap();
     assert_eq!(device.wait(SECOND / 10).unwrap(), None);
     assert!(!disabled());
 
     // Held back, it waits.
     device.disarm().unwrap();
-    bar.write32(ICS, RXDW);
+    bar.write32(*set, *one);
     assert_eq!(device.wait(SECOND / 10).unwrap(), None);
     device.rearm().unwrap();
     assert_eq!(device.wait(SECOND).unwrap(), Some(first.wrapping_add(2)));
-    bar.write32(IMC, u32::MAX);
+    bar.write32(*mask, u32::MAX);
 }
 
 fn second_close(guest: &Guest) {
@@ -150,13 +144,13 @@ fn unbound(guest: &Guest) {
     }
     assert!(matches!(device.wait(SECOND), Err(Error::Gone { .. })));
 
-    nic.bind("igb");
+    nic.bind(kind().driver);
     let before = nic.command();
     assert!(matches!(device.check(), Err(Error::Gone { .. })));
     drop(device);
     assert_eq!(nic.command(), before, "the kernel's driver has it now");
     nic.interface();
-    assert!(comes_true(SECOND, || nic.driver().as_deref() == Some("igb")));
+    assert!(comes_true(SECOND, || nic.driver().as_deref() == Some(kind().driver)));
 }
 
 fn second_owner(guest: &Guest) {

@@ -129,11 +129,13 @@ nics_work() { # guest
 unplug_nics() {
     local pid i
     # The server says at its end what it counted.
-    [ -z "${server:-}" ] || kill -TERM "$server" 2>/dev/null || true
-    for ((i = 0; i < 20; i++)); do
-        kill -0 "${server:-$$.none}" 2>/dev/null || break
-        sleep 0.1
-    done
+    if [ -n "${server:-}" ]; then
+        kill -TERM "$server" 2>/dev/null || true
+        for ((i = 0; i < 20; i++)); do
+            kill -0 "$server" 2>/dev/null || break
+            sleep 0.1
+        done
+    fi
     for pid in ${server:-} ${far:-}; do kill -KILL "$pid" 2>/dev/null || true; done
     for pid in ${server:-} ${far:-}; do wait "$pid" 2>/dev/null || true; done
     [ -z "${space:-}" ] || ip netns del "$space" 2>/dev/null || true

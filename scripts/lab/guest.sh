@@ -48,7 +48,7 @@ run_guest() { # kernel boot
         (run_qemu "$@" > "$name.qemu" 2>&1) &
         pid=$! seen=0 since=$SECONDS limit=$boot_limit
         while kill -0 "$pid" 2>/dev/null && [ $((SECONDS - since)) -lt "$limit" ]; do
-            sleep 0.2
+            sleep 0.5
             before=$seen
             show "$here" "$name.report"
             [ "$seen" -eq "$before" ] || since=$SECONDS limit=$test_limit

@@ -2,7 +2,7 @@
 # Part of vm-lab: what is particular to the lab with our own software 82599, which `softnic` serves
 # to QEMU over vfio-user.
 
-boot_kinds=(main tools stock intx dpdk)
+boot_kinds=(ethtool stock main tools dpdk intx)
 qemu=("$cache/qemu11/run")
 # The server maps the guest's memory.
 memory="memory-backend-memfd,share=on"
@@ -52,7 +52,7 @@ need_extras() {
 
 images() { # kernel boot
     echo "$cache/$1/base.img"
-    case $2 in stock | intx | dpdk) echo "$cache/extras.img" ;; esac
+    case $2 in stock | ethtool | intx | dpdk) echo "$cache/extras.img" ;; esac
     echo "$work/programs.img"
 }
 
@@ -91,7 +91,7 @@ plug_nics() { # name boot
     local wires i at=$sockets/${1##*/}
     space=$namespace.${1##*/} far='' server='' nics=()
     case $2 in
-        stock | intx | dpdk)
+        stock | ethtool | intx | dpdk)
             far_end "$space" "$1" || return 1
             wires=("tap:bw0@$space")
             nics=(-serial "unix:$at.far")

@@ -42,7 +42,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether this guest's NIC is on a wire to the host.
 pub(crate) fn is_there() -> bool {
-    matches!(crate::argument("lab.boot").as_str(), "stock" | "intx" | "dpdk")
+    matches!(crate::argument("lab.boot").as_str(), "stock" | "ethtool" | "intx" | "dpdk")
 }
 
 /// Asks the far end to do something that must succeed, and gives its answer.

@@ -45,6 +45,8 @@ enum Boot {
     Lockdown,
     /// One NIC, on a wire to the host, for Linux's driver.
     Stock,
+    /// The same, a second time, for ethtool, offloads and streams.
+    Ethtool,
     /// The same without message interrupts.
     Intx,
     /// One NIC, on a wire to the host, for DPDK's driver.
@@ -129,6 +131,7 @@ fn main() -> ExitCode {
         "iommu" => Boot::Iommu,
         "lockdown" => Boot::Lockdown,
         "stock" => Boot::Stock,
+        "ethtool" => Boot::Ethtool,
         "intx" => Boot::Intx,
         "dpdk" => Boot::Dpdk,
         _ if std::env::args().nth(1).as_deref() == Some("far") => {

@@ -3,26 +3,26 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use super::{SECOND, Up, test};
+use super::{SECOND, Up, set};
 use crate::Test;
 use crate::far::{self, NEAR};
 use crate::guest::{Guest, run};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("stock::ethtool_offline_self_test", self_test),
-    test("stock::ethtool_online_self_test", online),
-    test("stock::ethtool_i_names_the_device", information),
-    test("stock::ethtool_m_decodes_the_sfp", module),
-    test("stock::ethtool_capital_s_counts_what_the_wire_saw", statistics),
-    test("stock::ethtool_d_dumps_the_registers", registers),
-    test("stock::ethtool_e_reads_an_eeprom_whose_checksum_is_right", eeprom),
-    test("stock::ethtool_k_shows_the_offloads", features),
-    test("stock::ethtool_x_shows_the_table_and_the_key", indirection),
-    test("stock::ethtool_c_sets_the_interrupt_rate", coalescing),
-    test("stock::ethtool_a_negotiates_pause_frames", pause),
-    test("stock::ethtool_g_changes_the_rings", rings),
-    test("stock::ethtool_p_blinks", blink),
-    test("stock::ethtool_capital_t_shows_a_clock_that_runs", clock),
+    set("stock::ethtool_offline_self_test", self_test),
+    set("stock::ethtool_online_self_test", online),
+    set("stock::ethtool_i_names_the_device", information),
+    set("stock::ethtool_m_decodes_the_sfp", module),
+    set("stock::ethtool_capital_s_counts_what_the_wire_saw", statistics),
+    set("stock::ethtool_d_dumps_the_registers", registers),
+    set("stock::ethtool_e_reads_an_eeprom_whose_checksum_is_right", eeprom),
+    set("stock::ethtool_k_shows_the_offloads", features),
+    set("stock::ethtool_x_shows_the_table_and_the_key", indirection),
+    set("stock::ethtool_c_sets_the_interrupt_rate", coalescing),
+    set("stock::ethtool_a_negotiates_pause_frames", pause),
+    set("stock::ethtool_g_changes_the_rings", rings),
+    set("stock::ethtool_p_blinks", blink),
+    set("stock::ethtool_capital_t_shows_a_clock_that_runs", clock),
 ];
 
 /// Asserts that a text has all of these parts.

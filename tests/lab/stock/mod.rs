@@ -17,6 +17,11 @@ const fn test(name: &'static str, run: fn(&Guest)) -> Test {
     crate::test(name, run).boot(Boot::Stock).kernel()
 }
 
+/// A test for the guest of what can be set.
+const fn set(name: &'static str, run: fn(&Guest)) -> Test {
+    test(name, run).boot(Boot::Ethtool)
+}
+
 /// A test for the guest without message interrupts.
 const fn intx(name: &'static str, run: fn(&Guest)) -> Test {
     crate::test(name, run).boot(Boot::Intx).kernel()

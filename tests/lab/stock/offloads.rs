@@ -1,15 +1,15 @@
 //! Each offload by itself off and on, with traffic after each; and filters that choose the queue.
 
 use super::ethtool::value;
-use super::{Up, test, traffic};
+use super::{Up, set, traffic};
 use crate::Test;
 use crate::far::{self, FAR, NEAR, number};
 use crate::guest::{Guest, run};
 
 pub(crate) const TESTS: &[Test] = &[
-    test("stock::each_offload_off_and_on", toggles).limit(140),
-    test("stock::flow_director_steers_a_flow_to_a_queue", steering),
-    test("stock::frames_with_wrong_checksums_are_counted_and_judged", wrong_sums),
+    set("stock::each_offload_off_and_on", toggles).limit(140),
+    set("stock::flow_director_steers_a_flow_to_a_queue", steering),
+    set("stock::frames_with_wrong_checksums_are_counted_and_judged", wrong_sums),
 ];
 
 /// As `-K` takes them and as `-k` shows them.

@@ -31,6 +31,8 @@ const KEPT: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct FaultLog {
     all: Vec<Fault>,
+    /// How many there were, kept or not.
+    pub(super) met: u64,
     /// How many of them were reported.
     reported: usize,
 }
@@ -39,6 +41,7 @@ impl FaultLog {
     #[cold]
     pub(super) fn push(&mut self, fault: Fault) {
         tracing::debug!(%fault, "the software NIC met a fault");
+        self.met += 1;
         if self.all.len() < KEPT {
             self.all.push(fault);
         }

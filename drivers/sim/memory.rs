@@ -24,7 +24,7 @@ pub trait GuestMemory: fmt::Debug + Send + Sync {
     /// [`NotMapped`] when not all of them can be read.
     fn read(&self, iova: u64, into: &mut [u8]) -> Result<(), NotMapped>;
 
-    /// Copies bytes to the guest.
+    /// Copies bytes to the guest. Four of them to a multiple of 4 are written as a whole.
     ///
     /// # Errors
     /// [`NotMapped`] when not all of them can be written.

@@ -186,9 +186,14 @@ impl SimNic {
         self.device.clock.advance(by);
     }
 
-    /// Every fault found so far.
+    /// Every fault found so far; of many, the first thousand.
     pub fn faults(&self) -> Vec<Fault> {
         self.device.engine().shared.log.all()
+    }
+
+    /// How many faults there were so far.
+    pub fn faults_met(&self) -> u64 {
+        self.device.engine().shared.log.met
     }
 
     /// Every breach of the datasheet's order so far; empty without `lawyer=on`.

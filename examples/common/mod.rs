@@ -78,7 +78,10 @@ impl From<io::Error> for Failure {
 
 /// Runs a tool and turns its outcome into an exit code, with the reason on standard error.
 pub(crate) fn run(tool: &str, main: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
+    // That crate tells of every message that a connection of its own was closed.
+    let filter = EnvFilter::try_new(format!("vfio_user=warn,{wanted}"))
+        .unwrap_or_else(|_| EnvFilter::new("warn"));
     // A second subscriber can only be ours: the tools' tests run several in one process.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -12,12 +12,12 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use barewire::drivers::sim::served::{ClientEvent, SoftNic};
-use barewire::drivers::sim::{Drive, FaultPlan, Model, SimConfig, SimNic, Truth};
+use barewire::drivers::sim::{Drive, FaultPlan, Model, SimConfig, SimNic};
 use barewire::port::MacAddr;
 use clap::Parser;
 
 use common::{Failure, Interrupt};
-use summary::Summary;
+use summary::{Counts, Summary};
 
 /// How late a signal may be noticed.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// client at a time; when a client leaves, however it does, its NIC is reset and waits for the
 /// next. Only processes of the same user can connect.
 #[derive(Debug, Parser)]
-#[command(name = "softnic", after_long_help = after_help())]
+#[command(name = "softnic", after_long_help = AFTER_HELP)]
 struct Cli {
     /// Serve a NIC on this socket; may be given several times
     #[arg(long, value_name = "PATH", required = true)]
@@ -59,9 +59,7 @@ struct Cli {
     quiet: bool,
 }
 
-fn after_help() -> String {
-    format!(
-        "\
+const AFTER_HELP: &str = "\
 In the source tree, write `cargo run --release --features vfio-user --example softnic --` for
 `softnic`.
 
@@ -74,7 +72,7 @@ Examples:
       qemu-system-x86_64 -machine q35 -m 512M
         -object memory-backend-memfd,id=mem,size=512M,share=on -numa node,memdev=mem
         -device pcie-root-port,id=rp0,chassis=1
-        -device '{{\"driver\":\"vfio-user-pci\",\"bus\":\"rp0\",\"socket\":{{\"type\":\"unix\",\"path\":\"nic.sock\"}}}}' ...
+        -device '{\"driver\":\"vfio-user-pci\",\"bus\":\"rp0\",\"socket\":{\"type\":\"unix\",\"path\":\"nic.sock\"}}' ...
   softnic --socket a.sock --socket b.sock --wire cable:lab --chip 82599 --chip x550
       two NICs with a cable between them, for one guest or for two
 
@@ -82,9 +80,7 @@ Exit codes:
   0  a clean end: Ctrl-C or SIGTERM (a second one ends at once); clients are sent away
   1  standard output failed while running
   2  bad input or a refusal (a socket that is served already, an unknown wire, no permission,
-     ...); nothing was changed"
-    )
-}
+     ...); nothing was changed";
 
 fn parse_chip(s: &str) -> Result<Model, String> {
     let known = || Model::ALL.map(Model::name).join(", ");
@@ -147,8 +143,7 @@ struct Served {
     nic: SimNic,
     /// Until the end.
     softnic: Option<SoftNic>,
-    before: Truth,
-    faults: usize,
+    before: Counts,
 }
 
 type Told = (usize, ClientEvent);
@@ -160,7 +155,7 @@ fn serve(path: &Path, config: &SimConfig, n: usize, tell: Sender<Told>) -> Resul
         let _ = tell.send((n, event));
     })?;
     let path = path.to_owned();
-    Ok(Served { path, nic, softnic: Some(softnic), before: Truth::default(), faults: 0 })
+    Ok(Served { path, nic, softnic: Some(softnic), before: Counts::default() })
 }
 
 fn softnic(cli: &Cli) -> Result<(), Failure> {
@@ -191,7 +186,7 @@ fn softnic(cli: &Cli) -> Result<(), Failure> {
         report(&mut served, told, cli.quiet)?;
     }
     for nic in &served {
-        let summary = Summary::of(&nic.nic.truth(), &Truth::default(), &nic.nic.faults());
+        let summary = Summary::of(&nic.nic, &Counts::default());
         writeln!(out, "{}: in all {summary}", nic.path.display())?;
     }
     Ok(out.flush()?)
@@ -218,15 +213,13 @@ impl Served {
         let nic = &self.nic;
         match event {
             ClientEvent::Came { process } => {
-                (self.before, self.faults) = (nic.truth(), nic.faults().len());
+                self.before = Counts::of(nic);
                 let who = process.map_or(String::new(), |p| format!(", process {p}"));
                 format!("a client has come{who}")
             }
             ClientEvent::TurnedAway => "another client was turned away".to_owned(),
             ClientEvent::Left { messages, why } => {
-                let faults = nic.faults();
-                let new = faults.get(self.faults..).unwrap_or_default();
-                let summary = Summary::of(&nic.truth(), &self.before, new);
+                let summary = Summary::of(nic, &self.before);
                 let why = why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
                 format!("the client has left{why} after {messages} messages: {summary}")
             }

@@ -2,8 +2,8 @@
 //!
 //! The lender goes on using it and is not trusted. Three things follow.
 //!
-//! 1. Nobody makes a reference to it. Every access is a volatile copy or one atomic word, through
-//!    `vm-memory`.
+//! 1. Nobody makes a reference to its bytes. Every access is a copy through raw pointers or one
+//!    atomic word, through `vm-memory`; what was copied is looked at, never the original.
 //! 2. The lender can cut the file short, punch holes into it, or let its file system run full; the
 //!    next access is a SIGBUS then. Sealing the file against shrinking would prevent the first
 //!    alone, so the mapping is watched (`mmio::revoked`) whether the file is sealed or not: it is
@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering;
 
+use vm_memory::mmap::MmapRegionError;
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 use super::page_size;
@@ -69,7 +70,10 @@ impl Borrowed {
         let prot = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
         let map = MmapRegion::build(Some(FileOffset::new(file, start)), size, prot, flags)
-            .map_err(io::Error::other)?;
+            .map_err(|error| match error {
+                MmapRegionError::Mmap(error) => error,
+                other => io::Error::other(other),
+            })?;
         // SAFETY: the mapping is shared, was just made, and belongs to the value made here, whose
         // watch goes first. It is accessed through volatile slices alone, which make no reference
         // but for the length of one atomic access, to a word that others may change anyway.
@@ -79,8 +83,12 @@ impl Borrowed {
         Ok(Self { watch, map, skip, len: len as usize })
     }
 
-    /// Its bytes in memory; nothing when they are not all in the window.
+    /// Its bytes in memory; nothing when they are not all in the window, or have gone: what lies
+    /// there then is this process's own, and a guest could have it filled.
     fn slice(&self, at: u64, len: usize) -> Option<VolatileSlice<'_>> {
+        if self.watch.is_dead() {
+            return None;
+        }
         let at = usize::try_from(at).ok()?;
         let end = at.checked_add(len)?;
         (end <= self.len).then(|| self.map.get_slice(self.skip + at, len).ok())?
@@ -100,9 +108,14 @@ impl Borrowed {
         self.judge(done).map(drop)
     }
 
-    /// Only for windows that were mapped writable.
+    /// Only for windows that were mapped writable. Four bytes to a multiple of 4 are written as a
+    /// whole: a copy might do it by single bytes, as the source happens to lie, and a guest must
+    /// not see half of a ring's head.
     pub(crate) fn write(&self, at: u64, from: &[u8]) -> Result<(), TakenAway> {
-        let done = self.slice(at, from.len()).map(|to| to.copy_from(from));
+        let done = self.slice(at, from.len()).map(|to| match <[u8; 4]>::try_from(from) {
+            Ok(w) if to.store(u32::from_ne_bytes(w), 0, Ordering::Release).is_ok() => {}
+            _ => to.copy_from(from),
+        });
         self.judge(done)
     }
 
@@ -163,6 +176,45 @@ mod tests {
         assert_eq!(cut.load(0x3000), Err(TakenAway));
         assert_eq!(cut.store(0, 1), Err(TakenAway), "the whole window went");
         assert_eq!(other.store(0, 1), Ok(()), "and no other");
+    }
+
+    #[test]
+    fn what_is_gone_takes_no_memory_of_this_process() {
+        let file = memory(0x4000);
+        let cut = Borrowed::map(file.try_clone().unwrap(), 0, 0x4000, true).unwrap();
+        file.set_len(0).unwrap();
+        assert_eq!(cut.write(0x1000, &[1; 64]), Err(TakenAway));
+        // The first access found it gone; whatever a guest names afterwards is left alone.
+        assert_eq!(cut.write(0x2000, &[2; 64]), Err(TakenAway));
+        assert_eq!(cut.store(0x3000, 3), Err(TakenAway));
+        let mut beneath = [0xffu8; 0x2000];
+        cut.map.get_slice(0x2000, 0x2000).unwrap().copy_to(&mut beneath[..]);
+        assert!(beneath.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn four_bytes_are_written_as_one() {
+        use std::sync::atomic::AtomicBool;
+        let file = memory(0x1000);
+        let [ours, theirs] =
+            [(); 2].map(|()| Borrowed::map(file.try_clone().unwrap(), 0, 0x1000, true).unwrap());
+        let over = AtomicBool::new(false);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                // From odd addresses, which a plain copy does by single bytes.
+                let from = [[0u8; 8], [0xff; 8]].concat();
+                for _ in 0..500_000 {
+                    ours.write(0x10, &from[1..5]).unwrap();
+                    ours.write(0x10, &from[9..13]).unwrap();
+                }
+                over.store(true, Ordering::Relaxed);
+            });
+            let mut seen = std::collections::BTreeSet::new();
+            while !over.load(Ordering::Relaxed) {
+                seen.insert(theirs.load(0x10).unwrap());
+            }
+            assert!(seen.iter().all(|word| [0, 0xffff_ffff].contains(word)), "torn: {seen:x?}");
+        });
     }
 
     #[test]

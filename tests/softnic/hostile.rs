@@ -55,7 +55,7 @@ pub(crate) fn long(rng: &mut Rng) -> u64 {
 /// A device address: mostly one that leads somewhere, or almost.
 pub(crate) fn address(rng: &mut Rng) -> u64 {
     match rng.u32(0..10) {
-        0..5 => FIRST + rng.u64(0..LEN) & !0x7f,
+        0..5 => (FIRST + rng.u64(0..LEN)) & !0x7f,
         5 => FIRST + rng.u64(0..LEN),
         // Across the end, and before the beginning.
         6 => FIRST + LEN - rng.u64(0..0x1000),

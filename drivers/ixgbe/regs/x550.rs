@@ -16,6 +16,14 @@ crate::registers! {
     ERETA[96; 4] @ 0x0EE80, Rw, reset 0, "8.2.3.7.15 (X550)"
     /// UDP ports of tunnels.
     VXLANCTRL @ 0x0507C, Rw, reset 0, "8.2.3.7 (X550)" { VXLAN = 0..=15, GENEVE = 16..=31 }
+    /// Frames that the BMC sent to the host.
+    B2OSPC @ 0x041C0, Rc, reset 0, "8.2.3.23 (X540)"
+    /// Frames of the BMC that the host received.
+    B2OGPRC @ 0x02F90, Rc, reset 0, "8.2.3.23 (X540)"
+    /// Frames of the host that the BMC received.
+    O2BGPTC @ 0x041C4, Rc, reset 0, "8.2.3.23 (X540)"
+    /// Frames that the host sent to the BMC.
+    O2BSPC @ 0x087B0, Rc, reset 0, "8.2.3.23 (X540)"
     /// Memory of the host interface, which commands to the firmware and its answers are in.
     FLEX_MNG[448; 4] @ 0x15800, Rw, reset 0, "8.2.3.26 (X540)"
     /// Control of the host interface: C tells the firmware of a command and clears when it is done.

@@ -34,7 +34,7 @@
 //! | serves one client and ends | the server goes on with the next; a second one is turned away |
 //! | panics end the thread | caught; the client is sent away and the NIC reset |
 //! | no DMA_READ and DMA_WRITE: memory must come as a file | remains: a window without one is known, and DMA to it is a fault |
-//! | its client has `resettable` the wrong way round and waits for ever for the data of an error reply | remains; only tests use it |
+//! | its client has `resettable` the wrong way round and waits for ever for the data of an error reply | remains; nothing here uses it |
 //!
 //! What remains of a client's means: one that takes the non-blocking mode of its own eventfd away,
 //! and fills it in the moment between the check and the write, stops its own NIC until it reads.

@@ -113,9 +113,8 @@ mod tests {
     fn no_register_is_there_twice() {
         let all = regs::table().chain(rest(Variant::I350));
         let all = all.chain(Variant::I350.more());
-        let mut at: Vec<_> = all
-            .flat_map(|meta| (0..meta.count).map(|n| (meta.offset_of(n), meta.name)))
-            .collect();
+        let mut at: Vec<_> =
+            all.flat_map(|meta| (0..meta.count).map(|n| (meta.offset_of(n), meta.name))).collect();
         at.sort_unstable();
         let twice: Vec<_> = at.windows(2).filter(|w| w[0].0 == w[1].0).collect();
         assert!(twice.is_empty(), "{twice:x?}");

@@ -1,7 +1,9 @@
 //! The members of the family, and where they differ.
 
 use super::time;
-use crate::drivers::ixgbe::regs::x550::{ERETA, FLEX_MNG, FWSTS, HICR, VXLANCTRL};
+use crate::drivers::ixgbe::regs::x550::{
+    B2OGPRC, B2OSPC, ERETA, FLEX_MNG, FWSTS, HICR, O2BGPTC, O2BSPC, VXLANCTRL,
+};
 use crate::mmio::{RegMeta, Register};
 
 /// A chip of the family.
@@ -24,6 +26,19 @@ pub(in crate::drivers::sim) enum Variant {
     X550,
 }
 
+/// What came with the X540: the host interface, and frames between host and BMC.
+const SINCE_X540: &[&RegMeta] = &[
+    &FLEX_MNG::META,
+    &HICR::META,
+    &FWSTS::META,
+    &B2OSPC::META,
+    &B2OGPRC::META,
+    &O2BGPTC::META,
+    &O2BSPC::META,
+];
+/// What came with the X550.
+const SINCE_X550: &[&RegMeta] = &[&ERETA::META, &VXLANCTRL::META];
+
 impl Variant {
     pub(super) const COUNT: usize = 3;
 
@@ -42,14 +57,11 @@ impl Variant {
 
     /// Registers that the 82599 does not have, or not so.
     pub(super) fn more(self) -> impl Iterator<Item = &'static RegMeta> {
-        let (lines, table): (&[_], &'static [RegMeta]) = match self {
-            Self::I82599 => (&[], &[]),
-            Self::X540 => (&[&FLEX_MNG::META, &HICR::META, &FWSTS::META], &[]),
-            Self::X550 => (
-                &[&FLEX_MNG::META, &HICR::META, &FWSTS::META, &ERETA::META, &VXLANCTRL::META],
-                time::TIME_X550,
-            ),
+        let (lines, table): ([&[_]; 2], &'static [RegMeta]) = match self {
+            Self::I82599 => ([&[], &[]], &[]),
+            Self::X540 => ([SINCE_X540, &[]], &[]),
+            Self::X550 => ([SINCE_X540, SINCE_X550], time::TIME_X550),
         };
-        lines.iter().copied().chain(table)
+        lines.into_iter().flatten().copied().chain(table)
     }
 }

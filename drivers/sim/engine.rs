@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::chip::Chip;
-use super::drive::Clock;
+use super::drive::{Clock, Drive};
 use super::fault::{Fault, FaultKind, FaultPlan, Inject, Random};
 use super::flow::Hold;
 use super::iommu::SimIommu;
@@ -205,6 +205,9 @@ pub(super) struct Engine {
     mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
+    /// Frames do not wait on the wire for a receiver that is off, as they do when a test in this
+    /// process starts the two ends one after the other.
+    served: bool,
     /// Link forced down by a test.
     pub(super) unplugged: bool,
     was_up: bool,
@@ -256,6 +259,7 @@ impl Engine {
             phy_loops: false,
             mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
+            served: config.drive == Drive::Served,
             unplugged: false,
             was_up: false,
         }
@@ -331,11 +335,14 @@ impl Engine {
                 self.flap = 1 + self.shared.chaos.below(50);
             }
         }
+        let mut moved = false;
+        if self.served && (self.down() || !self.rx.is_on()) {
+            moved = self.wire.recv(now, BATCH, &mut |_| true) > 0;
+        }
         if self.down() || !self.mac.master {
-            return false;
+            return moved;
         }
         let master = self.bus_master;
-        let mut moved = false;
         if self.tx.is_on() && (way != Way::Rx || self.tx.left_over) {
             let wire: &mut dyn Wire = match &mut self.looped {
                 Some(inner) => inner,

@@ -8,7 +8,7 @@ use barewire::pool::{Checksum, PoolConfig};
 use barewire::port::{MacAddr, Queues, RSS_KEY_SYMMETRIC, RssConfig};
 use barewire::{Batch, Mempool, Port, PortConfig};
 
-use crate::guest::{GENERIC, Guest};
+use crate::guest::{GENERIC, Guest, kind};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -237,6 +237,8 @@ fn checksums(guest: &Guest) {
     let sums: Vec<_> = came.iter().map(|c| c.sums).collect();
     assert_eq!(sums[0], [Checksum::Good; 2]);
     assert_eq!(sums[1][0], Checksum::Bad);
-    assert_eq!(sums[2], [Checksum::Good, Checksum::Bad]);
+    // An 82599 is not believed about UDP: to one without a checksum it says the same (erratum).
+    let bad = if kind().chip == "82599" { Checksum::Unknown } else { Checksum::Bad };
+    assert_eq!(sums[2], [Checksum::Good, bad]);
     assert_eq!(sums[3], [Checksum::Unknown; 2]);
 }

@@ -224,7 +224,12 @@ impl Function {
     /// Reads a region as a bus does: what nobody answers for is all ones.
     pub(super) fn read(&self, region: u32, offset: u64, into: &mut [u8]) {
         match region {
-            CONFIG => self.config.read(offset, into, self.nic.asserts_intx()),
+            // A client that was told keeps the line up until it unmasks it, whatever becomes of the
+            // cause meanwhile; a driver that shares the line must find whose it is.
+            CONFIG => {
+                let told = self.fds.told().load(Ordering::Acquire);
+                self.config.read(offset, into, told || self.nic.asserts_intx());
+            }
             0 if self.slot.memory => self.read_registers(offset, into),
             bar if bar == u32::from(self.identity().bars.msix()) && self.slot.memory => {
                 for (byte, at) in into.iter_mut().zip(offset..) {

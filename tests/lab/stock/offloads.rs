@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
 /// As `-K` takes them and as `-k` shows them.
 const TOGGLES: [(&str, &str); 9] = [
     ("rx", "rx-checksumming"),
-    ("tx", "tx-checksumming"),
+    ("tx", "tx-checksum-ip-generic"),
     ("sg", "scatter-gather"),
     ("tso", "tcp-segmentation-offload"),
     ("gso", "generic-segmentation-offload"),
@@ -62,7 +62,7 @@ fn toggles(guest: &Guest) {
             up.ethtool("-K", &format!("{name} {state}"));
             up.link();
             let text = up.ethtool("-k", "");
-            assert_eq!(value(&text, shown), state, "{name}");
+            assert_eq!(value(&text, shown), state, "{name}: {text}");
             // What it is like when on was seen at first.
             if state == "off" {
                 traffic_is_right(&format!("{name} {state}"), &both);

@@ -167,8 +167,10 @@ fn the_line_reaches_the_client_unless_somebody_masks_it() {
     assert!(!event.take(), "masked by the client");
     f.interrupts(0, UNMASK | DATA_NONE, 0, 1, vec![]).unwrap();
     assert!(event.take());
-    // EIMC
+    // EIMC: the cause is gone, and the client still holds the line up.
     f.write(0, 0x888, &[1, 0, 0, 0]);
+    assert_eq!(config(&f, 6) & 8, 8, "whose line it is");
+    f.interrupts(0, UNMASK | DATA_NONE, 0, 1, vec![]).unwrap();
     assert_eq!(config(&f, 6) & 8, 0);
 }
 

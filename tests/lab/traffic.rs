@@ -12,7 +12,7 @@ use barewire::pool::PoolConfig;
 use barewire::port::{MacAddr, Queues};
 use barewire::{Batch, Mbuf, Mempool, Port, PortConfig};
 
-use crate::guest::{GENERIC, Guest, kind};
+use crate::guest::{GENERIC, Guest, Nic};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -241,9 +241,9 @@ fn start(names: [&str; 2], plan: &Plan) -> ([Port; 2], [Queues; 2], Mempool) {
     };
     let mut ports = names.map(|n| Port::open(n).unwrap());
     let queues = ports.each_mut().map(|p| p.start(&config, &pool).unwrap());
-    for port in &mut ports {
-        let link = port.link().unwrap();
-        assert!(link.up && link.speed_mbps == kind().mbps, "{link}");
+    for (port, name) in ports.iter_mut().zip(names) {
+        let (link, nic) = (port.link().unwrap(), Nic(name.to_owned()));
+        assert!(link.up && link.speed_mbps == nic.mbps(), "{link}");
     }
     (ports, queues, pool)
 }

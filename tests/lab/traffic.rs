@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("traffic::a_port_starts_and_stops_again_and_again", restarts),
 ];
 
-/// Descriptors under way in one direction: fewer than one receive ring has, by a burst.
+/// Descriptors under way in one direction: fewer than one receive ring has.
 const WINDOW: u32 = 400;
 const BURST: usize = 32;
 /// Bytes under way in one direction: half of an 82599's packet buffer.
@@ -181,9 +181,9 @@ fn side(
     let mut last = Instant::now();
     while sent < plan.frames || got < plan.frames || !sending.is_empty() {
         let mut did = 0;
-        let under_way = sent - arrived[way].load(Ordering::Acquire);
-        if sending.is_empty() && sent < plan.frames && under_way < window {
-            while sending.room() > 0 && sent < plan.frames {
+        let most = plan.frames.min(arrived[way].load(Ordering::Acquire) + window);
+        if sending.is_empty() && sent < most {
+            while sending.room() > 0 && sent < most {
                 let frame = out.make(sent);
                 let Some(p) = packet(&mut cache, frame, usize::from(plan.room)) else { break };
                 sending.push(p).unwrap();

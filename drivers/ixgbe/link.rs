@@ -1,7 +1,8 @@
 //! Link set-up and state (4.6.4, 8.2.3.22).
 
 use super::ids::{Chip, Family, Media};
-use super::regs::{AUTOC, ESDP, LINKS, MMNGC};
+use super::phy;
+use super::regs::{AUTOC, ESDP, LINKS, MACC, MMNGC};
 use super::wait::{gone, modify};
 use crate::error::Result;
 use crate::mmio::{Bar, Register};
@@ -26,11 +27,18 @@ pub(super) fn set_up<B: Bar>(bar: &B, chip: &Chip) -> Result<()> {
             esdp.with(ESDP::SDP_DATA, esdp.get(ESDP::SDP_DATA) & !SDP3).write(bar);
         }
     }
-    // 2. A link that is up is left alone, and so is one that a PHY's firmware or a BMC owns.
+    // 2. A PHY awake, and the MAC to believe it: our reset leaves the link's registers alone.
+    if chip.media == Media::Phy {
+        phy::wake(bar, chip.family)?;
+        if MACC::read(bar).has(MACC::FLU) {
+            modify::<MACC, B>(bar, 0, |r| r.with(MACC::FLU, 0));
+        }
+    }
+    // 3. A link that is up is left alone, and so is one that a PHY's firmware or a BMC owns.
     if status(bar, chip)?.up || chip.media == Media::Phy || MMNGC::read(bar).has(MMNGC::MNG_VETO) {
         return Ok(());
     }
-    // 3. Restart (4.6.4.2, AUTOC.Restart_AN); not forced up.
+    // 4. Restart (4.6.4.2, AUTOC.Restart_AN); not forced up.
     modify::<AUTOC, B>(bar, 0, |r| r.with(AUTOC::FLU, 0).with(AUTOC::RESTART_AN, 1));
     Ok(())
 }

@@ -13,6 +13,7 @@ mod flow;
 pub mod ids;
 mod irq;
 mod link;
+mod phy;
 pub mod regs;
 mod reset;
 mod rx_init;

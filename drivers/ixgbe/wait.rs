@@ -34,6 +34,15 @@ pub(super) const BETWEEN_RESETS: Duration = Duration::from_micros(10);
 /// Until SECRXSTAT.SECRX_RDY.
 pub(super) const RX_HOLD: Duration = ms(10);
 
+/// Until MSCA.MDICMD clears: a transfer takes some tens of microseconds.
+pub(super) const MDIO: Duration = ms(10);
+/// Until a semaphore is free: whoever has it needs a few register accesses only.
+pub(super) const SEMAPHORE: Duration = ms(50);
+/// Until SW_FW_SYNC gives a resource: firmware may keep one for a while.
+pub(super) const RESOURCE: Duration = ms(500);
+/// Between two looks at a semaphore.
+pub(super) const SEMAPHORE_LOOK: Duration = Duration::from_micros(50);
+
 /// Notices a device that answers all ones: STATUS never reads so.
 ///
 /// # Errors

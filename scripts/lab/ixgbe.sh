@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # sourced by vm-lab, which has the variables
-# Part of vm-lab: what is particular to the lab with our own software 82599, which `softnic` serves
-# to QEMU over vfio-user.
+# Part of vm-lab: what is particular to the lab with our own software 82599, and the other chips,
+# which `softnic` serves to QEMU over vfio-user.
 
-boot_kinds=(ethtool stock main tools dpdk intx)
+boot_kinds=(ethtool stock main tools chips dpdk intx)
 # Guests that are left out unless asked for. Our driver is on both kernels in the igb lab; here, what
 # it does takes the most time of all, and the NIC behind it is the same.
 spared=(6.1/main 6.12/tools)
@@ -55,7 +55,7 @@ need_extras() {
 
 images() { # kernel boot
     echo "$cache/$1/base.img"
-    case $2 in stock | ethtool | intx | dpdk) echo "$cache/extras.img" ;; esac
+    case $2 in stock | ethtool | intx | dpdk | chips) echo "$cache/extras.img" ;; esac
     echo "$work/programs.img"
 }
 
@@ -91,7 +91,7 @@ far_end() { # namespace name
 # Starts what a guest's NICs need: the far end of a wire to the host, where there is one, and the
 # server of the NICs. Sets $nics to what QEMU is told of them.
 plug_nics() { # name boot
-    local wires i at=$sockets/${1##*/}
+    local wires chips=(82599) i at=$sockets/${1##*/}
     space=$namespace.${1##*/} far='' server='' nics=()
     case $2 in
         stock | ethtool | intx | dpdk)
@@ -102,6 +102,7 @@ plug_nics() { # name boot
         # Two wires, two NICs on each.
         *) wires=(cable:a cable:a cable:b cable:b) ;;
     esac
+    [ "$2" != chips ] || chips=(x540 x550 82576 i350)
     serve "$1" "$at" "${wires[@]}" || return 1
     for i in "${!wires[@]}"; do
         nics+=(-device "pcie-root-port,id=rp$i,chassis=$((i + 1))"
@@ -109,14 +110,15 @@ plug_nics() { # name boot
     done
 }
 
-# One process for a guest's NICs.
+# One process for a guest's NICs, of the chips in $chips.
 serve() { # name sockets wire...
-    local name=$1 at=$2 i=0 arguments=() wire
+    local name=$1 at=$2 i=0 arguments=() wire chip
     shift 2
     for wire; do
         arguments+=(--socket "$at.$i" --wire "$wire" --mac "52:54:00:00:00:0$i")
         i=$((i + 1))
     done
+    for chip in "${chips[@]}"; do arguments+=(--chip "$chip"); done
     "$softnic" "${arguments[@]}" > "$name.softnic" 2>&1 &
     server=$!
     await listening "$name.softnic" || { cat "$name.softnic" >> "$name.qemu"; return 1; }

@@ -18,13 +18,10 @@ const PAGES: [usize; 2] = [128, 32];
 /// What NICs a lab has.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// Device ID, of Intel.
-    device: &'static str,
     /// What people call the chip.
     pub(crate) chip: &'static str,
     /// Linux's driver.
     pub(crate) driver: &'static str,
-    pub(crate) mbps: u32,
     /// Whether it has virtual functions.
     pub(crate) has_vfs: bool,
     pub(crate) causes: Causes,
@@ -48,10 +45,8 @@ pub(crate) struct Causes {
 /// ICS, IMS and IMC, with RXDW. RAL(15) is in 8.10.15. Memory at BARs 0 and 1 (32 bits) and 3 (64
 /// bits, MSI-X); BAR 2 is I/O ports.
 const IGB: Kind = Kind {
-    device: "0x10c9",
     chip: "82576",
     driver: "igb",
-    mbps: 1000,
     has_vfs: true,
     causes: Causes { read: 0xc0, set: 0xc8, unmask: 0xd0, mask: 0xd8, one: 1 << 7 },
     scratch: 0x5478,
@@ -61,15 +56,22 @@ const IGB: Kind = Kind {
 /// Our 82599: EICR, EICS, EIMS and EIMC with RTxQ 0 (datasheet 8.2.3.5); RAL(127) is in
 /// 8.2.3.7.8. Memory at BARs 0 and 4 (64 bits each).
 const IXGBE: Kind = Kind {
-    device: "0x10fb",
     chip: "82599",
     driver: "ixgbe",
-    mbps: 10_000,
     has_vfs: false,
     causes: Causes { read: 0x800, set: 0x808, unmask: 0x880, mask: 0x888, one: 1 },
     scratch: 0xa5f8,
     bars: &[0, 4],
 };
+
+/// All NICs that a guest may have: Intel's device ID, Linux's driver, Mbit/s.
+const KNOWN: [(&str, &str, u32); 5] = [
+    ("0x10fb", "ixgbe", 10_000),
+    ("0x1528", "ixgbe", 10_000),
+    ("0x1563", "ixgbe", 10_000),
+    ("0x10c9", "igb", 1000),
+    ("0x1521", "igb", 1000),
+];
 
 /// Of the lab this is a guest of.
 pub(crate) fn kind() -> &'static Kind {
@@ -77,7 +79,7 @@ pub(crate) fn kind() -> &'static Kind {
 }
 
 /// The NICs, by address: the first two are on one wire, the other two on another; or, where
-/// drivers that are not ours are tested, one that is on a wire to the host.
+/// drivers that are not ours are tested with an 82599, one that is on a wire to the host.
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) nics: Vec<Nic>,
@@ -89,11 +91,10 @@ pub(crate) struct Nic(pub(crate) String);
 
 impl Guest {
     pub(crate) fn find() -> Self {
-        let id = ("0x8086", kind().device);
         let mut nics: Vec<_> = fs::read_dir(DEVICES)
             .expect("a PCI bus")
             .map(|e| Nic(e.unwrap().file_name().to_string_lossy().into_owned()))
-            .filter(|n| (n.text("vendor").as_str(), n.text("device").as_str()) == id)
+            .filter(|n| n.text("vendor") == "0x8086" && n.known().is_some())
             .collect();
         nics.sort();
         assert_eq!(nics.len(), if crate::far::is_there() { 1 } else { 4 }, "{nics:?}");
@@ -105,7 +106,7 @@ impl Guest {
         for nic in self.nics.iter().filter(|n| n.driver().is_none()) {
             put("/sys/bus/pci/drivers_probe", &nic.0).expect("drivers_probe");
             let said = || sh("dmesg | tail -n 5").1;
-            assert_eq!(nic.driver().as_deref(), Some(kind().driver), "{}", said());
+            assert_eq!(nic.driver().as_deref(), Some(nic.kernel_driver()), "{}", said());
         }
     }
 }
@@ -129,6 +130,20 @@ impl Nic {
         Some(to.file_name()?.to_string_lossy().into_owned())
     }
 
+    fn known(&self) -> Option<(&'static str, u32)> {
+        let device = self.text("device");
+        KNOWN.iter().find(|(id, ..)| *id == device).map(|(_, driver, mbps)| (*driver, *mbps))
+    }
+
+    /// Linux's driver for it.
+    pub(crate) fn kernel_driver(&self) -> &'static str {
+        self.known().expect("a NIC that is known").0
+    }
+
+    pub(crate) fn mbps(&self) -> u32 {
+        self.known().expect("a NIC that is known").1
+    }
+
     /// Takes its driver away.
     pub(crate) fn unbind(&self) {
         if let Some(driver) = self.driver() {
@@ -150,7 +165,7 @@ impl Nic {
     /// Takes it away from who left it in use: afterwards it has no driver, or its kernel driver
     /// with an interface that nobody touched.
     fn restore(&self) -> io::Result<()> {
-        let kernels = self.driver().as_deref() == Some(kind().driver);
+        let kernels = self.driver().as_deref() == Some(self.kernel_driver());
         if kernels && kind().has_vfs && self.text("sriov_numvfs") != "0" {
             put(self.path("sriov_numvfs"), "0")?;
         }
@@ -297,7 +312,7 @@ pub(crate) struct Netns {
 impl Netns {
     /// Moves the NIC's interface there, with this address, and waits for its link.
     pub(crate) fn new(nic: &Nic, address: &str) -> Self {
-        nic.bind(kind().driver);
+        nic.bind(nic.kernel_driver());
         let interface = nic.interface();
         let holder = Command::new("/bin/busybox")
             .args(["unshare", "-n", "sleep", "1000"])
@@ -313,9 +328,16 @@ impl Netns {
              echo 0 0 > /proc/sys/net/ipv4/ping_group_range; \
              ip addr add {address} dev {i} && ip link set {i} up"
         ));
-        let up = || space.sh(&format!("ip link show {i}")).1.contains("LOWER_UP");
-        assert!(comes_true(Duration::from_secs(10), up), "{i} has no link");
+        space.link();
         space
+    }
+
+    /// Waits for its link.
+    #[track_caller]
+    pub(crate) fn link(&self) {
+        let i = &self.interface;
+        let up = || self.sh(&format!("ip link show {i}")).1.contains("LOWER_UP");
+        assert!(comes_true(Duration::from_secs(10), up), "{i} has no link");
     }
 
     /// The command line that runs a script there.

@@ -1,12 +1,14 @@
 //! Tests on a real kernel: of our driver with QEMU's model of the 82576 and with our own of the
-//! 82599, and of that model with Linux's and DPDK's drivers. `scripts/vm-lab` builds this program,
-//! boots a guest and runs it there; on any other machine it refuses.
+//! 82599, of that model with Linux's and DPDK's drivers, and of our models of the other chips with
+//! Linux's and ours. `scripts/vm-lab` builds this program, boots a guest and runs it there; on any
+//! other machine it refuses.
 //!
 //! Each test is a run of this program by itself, so that one that crashes or hangs is that test's
 //! failure and nothing else's. A test fails by panicking. Before each, what the last one left is
 //! taken away: processes, drivers, memory files.
 
 mod binding;
+mod chips;
 mod crash;
 mod dpdk;
 mod far;
@@ -51,6 +53,8 @@ enum Boot {
     Intx,
     /// One NIC, on a wire to the host, for DPDK's driver.
     Dpdk,
+    /// Our other chips, two on each wire.
+    Chips,
 }
 
 /// One test.
@@ -108,6 +112,7 @@ fn all() -> impl Iterator<Item = &'static Test> {
         stock::offloads::TESTS,
         stock::traffic::TESTS,
         stock::INTX_TESTS,
+        chips::TESTS,
         dpdk::TESTS,
     ]
     .into_iter()
@@ -134,6 +139,7 @@ fn main() -> ExitCode {
         "ethtool" => Boot::Ethtool,
         "intx" => Boot::Intx,
         "dpdk" => Boot::Dpdk,
+        "chips" => Boot::Chips,
         _ if std::env::args().nth(1).as_deref() == Some("far") => {
             return far::serve(&std::env::args().skip(2).collect::<Vec<_>>());
         }

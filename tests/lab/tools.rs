@@ -104,7 +104,7 @@ impl Tool {
 
 /// Whether every packet was received as it was sent, and all are accounted for.
 #[track_caller]
-fn assert_clean(s: &Value, packets: u64) {
+pub(crate) fn assert_clean(s: &Value, packets: u64) {
     assert_eq!((&s["tx_packets"], &s["rx_packets"]), (&packets.into(), &packets.into()), "{s}");
     assert_eq!((&s["tx_bytes"], &s["errors"]), (&s["rx_bytes"], &0.into()), "{s}");
     assert_eq!((&s["dropped"], &s["reconciles"]), (&0.into(), &true.into()), "{s}");

@@ -12,7 +12,7 @@ use barewire::pool::PoolConfig;
 use barewire::port::{MacAddr, Queues};
 use barewire::{Batch, Mbuf, Mempool, Port, PortConfig};
 
-use crate::guest::{GENERIC, Guest, kind};
+use crate::guest::{GENERIC, Guest, Nic};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("traffic::a_port_starts_and_stops_again_and_again", restarts),
 ];
 
-/// Descriptors under way in one direction: fewer than one receive ring has, by a burst.
+/// Descriptors under way in one direction: fewer than one receive ring has.
 const WINDOW: u32 = 400;
 const BURST: usize = 32;
 /// Bytes under way in one direction when another burst may be sent: with that burst, less than an
@@ -182,9 +182,9 @@ fn side(
     let mut last = Instant::now();
     while sent < plan.frames || got < plan.frames || !sending.is_empty() {
         let mut did = 0;
-        let under_way = sent - arrived[way].load(Ordering::Acquire);
-        if sending.is_empty() && sent < plan.frames && under_way < window {
-            while sending.room() > 0 && sent < plan.frames {
+        let most = plan.frames.min(arrived[way].load(Ordering::Acquire) + window);
+        if sending.is_empty() && sent < most {
+            while sending.room() > 0 && sent < most {
                 let frame = out.make(sent);
                 let Some(p) = packet(&mut cache, frame, usize::from(plan.room)) else { break };
                 sending.push(p).unwrap();
@@ -242,9 +242,9 @@ fn start(names: [&str; 2], plan: &Plan) -> ([Port; 2], [Queues; 2], Mempool) {
     };
     let mut ports = names.map(|n| Port::open(n).unwrap());
     let queues = ports.each_mut().map(|p| p.start(&config, &pool).unwrap());
-    for port in &mut ports {
-        let link = port.link().unwrap();
-        assert!(link.up && link.speed_mbps == kind().mbps, "{link}");
+    for (port, name) in ports.iter_mut().zip(names) {
+        let (link, nic) = (port.link().unwrap(), Nic(name.to_owned()));
+        assert!(link.up && link.speed_mbps == nic.mbps(), "{link}");
     }
     (ports, queues, pool)
 }

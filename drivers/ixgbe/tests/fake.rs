@@ -13,6 +13,13 @@ pub(super) struct Chip82599 {
     pub(super) no_eeprom: bool,
     /// EEC is where the X553 has it.
     pub(super) moved_eec: bool,
+    /// The PHY's address, the register that is addressed, and its vendor's control register.
+    pub(super) phy: u32,
+    mdio: u32,
+    pub(super) phy_control: u32,
+    /// What no reset clears: who holds what, and a forced link.
+    pub(super) sync: u32,
+    pub(super) macc: u32,
     /// RTTDQSEL-addressed registers that were written as zero.
     pub(super) cleared_credits: Vec<u32>,
 }
@@ -43,6 +50,8 @@ impl Model for Chip82599 {
         if !self.no_link {
             words.set(LINKS(0).with(LINKS::LINK_UP, 1).with(LINKS::LINK_SPEED, 3));
         }
+        words.set(SW_FW_SYNC(self.sync));
+        words.set(MACC(self.macc));
         // What the driver must keep.
         words.set(DTXMXSZRQ(0xabc0_0010));
     }
@@ -69,11 +78,39 @@ impl Model for Chip82599 {
         } else if offset == at::<EERD>() {
             let word = eeprom(EERD(value).get(EERD::ADDR), self.bad_eeprom);
             words.set(EERD(value).with(EERD::DONE, 1).with(EERD::DATA, word));
+        } else if offset == at::<MSCA>() {
+            self.frame(words, MSCA(value));
         } else if offset == at::<RTTDT1C>() && value == 0 {
             let selected: RTTDQSEL = words.get();
             self.cleared_credits.push(selected.raw());
         }
         false
+    }
+}
+
+impl Chip82599 {
+    /// A frame on the MDIO bus. Only whoever holds the PHY may send one.
+    fn frame(&mut self, words: &mut Words, msca: MSCA) {
+        let sync: SW_FW_SYNC = words.get();
+        assert!(sync.has(SW_FW_SYNC::SW_PHY0) && !sync.has(SW_FW_SYNC::REGSMP), "{sync:?}");
+        let at = (msca.get(MSCA::DEVADD), self.mdio);
+        let answers = msca.get(MSCA::PHYADD) == self.phy;
+        match msca.get(MSCA::OPCODE) {
+            0 => self.mdio = msca.get(MSCA::MDIADD),
+            1 if answers && at == (30, 0) => {
+                self.phy_control = words.get::<MSRWD>().get(MSRWD::WRDATA);
+            }
+            _ => {
+                let value = match at {
+                    _ if !answers => 0xffff,
+                    (1, 2) => 0x0154,
+                    (30, 0) => self.phy_control,
+                    _ => 0,
+                };
+                words.set(MSRWD(0).with(MSRWD::RDDATA, value));
+            }
+        }
+        words.set(msca.with(MSCA::MDICMD, 0));
     }
 }
 

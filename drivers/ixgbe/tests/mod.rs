@@ -293,6 +293,53 @@ fn later_chips_keep_their_link_and_have_less_buffer() {
     assert!(matches!(open(&bar), Err(Error::Timeout { register: "EEC", .. })));
 }
 
+fn asks_phy(bar: &Fake) -> bool {
+    bar.log().iter().any(|e| matches!(e, Event::Write(at, _) if *at == MSCA::META.offset))
+}
+
+#[test]
+fn a_phy_that_sleeps_is_woken_and_a_forced_link_is_not_believed() {
+    const LOW_POWER: u32 = 1 << 11;
+    for (device, phy) in [(0x1528, 0), (0x1563, 3)] {
+        let bar = Fake::new();
+        bar.model(|m| {
+            (m.phy, m.phy_control) = (phy, LOW_POWER | 0x8001);
+            m.macc = MACC(0).with(MACC::FLU, 1).with(MACC::FSV, 3).raw();
+        });
+        let mut nic = open_as(&bar, device).unwrap();
+        let _queues = nic.start(&config(), &pool()).unwrap();
+        assert_eq!(bar.state().model.phy_control, 0x8001);
+        assert_eq!(bar.peek::<MACC>(0), MACC(0).with(MACC::FSV, 3));
+        // Given back.
+        assert_eq!((bar.peek::<SW_FW_SYNC>(0).raw(), bar.peek::<SWSM>(0).raw()), (0, 0));
+    }
+    // No other PHY is asked, an 82599's, an X552's, an X553's.
+    for device in [0x10FB, 0x15AD, 0x15E4] {
+        let bar = Fake::new();
+        bar.model(|m| m.moved_eec = device == 0x15E4);
+        let mut nic = open_as(&bar, device).unwrap();
+        let _queues = nic.start(&config(), &pool()).unwrap();
+        assert!(!asks_phy(&bar));
+    }
+}
+
+#[test]
+fn a_phy_that_firmware_keeps_or_that_is_not_there_stops_nobody() {
+    let bar = Fake::new();
+    let mut nic = open_as(&bar, 0x1528).unwrap();
+    bar.model(|m| m.sync = SW_FW_SYNC::FW_PHY0.mask());
+    let queues = nic.start(&config(), &pool()).unwrap();
+    assert!(!asks_phy(&bar));
+    assert_eq!(bar.peek::<SW_FW_SYNC>(0).raw(), SW_FW_SYNC::FW_PHY0.mask());
+    nic.stop().unwrap();
+    drop(queues);
+    // A dead owner's is taken.
+    let left = SW_FW_SYNC(0).with(SW_FW_SYNC::SW_PHY0, 1).with(SW_FW_SYNC::REGSMP, 1);
+    bar.model(|m| (m.sync, m.phy) = (left.raw(), 99));
+    let _queues = nic.start(&config(), &pool()).unwrap();
+    assert_eq!(bar.peek::<SW_FW_SYNC>(0).raw(), 0);
+}
+
 #[test]
 fn a_missing_link_is_waited_for_but_is_no_error() {
     let bar = Fake::new();

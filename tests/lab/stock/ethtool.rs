@@ -27,7 +27,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// Asserts that a text has all of these parts.
 #[track_caller]
-fn has(text: &str, parts: &[&str]) {
+pub(crate) fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no '{part}' in {text}");
     }
@@ -35,7 +35,7 @@ fn has(text: &str, parts: &[&str]) {
 
 /// The rest of the line that starts with `name` and a colon.
 #[track_caller]
-pub(super) fn value<'a>(text: &'a str, name: &str) -> &'a str {
+pub(crate) fn value<'a>(text: &'a str, name: &str) -> &'a str {
     let line =
         text.lines().find_map(|l| l.trim().strip_prefix(name)?.trim_start().strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no '{name}' in {text}")).trim()
@@ -93,7 +93,7 @@ fn module(guest: &Guest) {
 }
 
 /// The bytes of a dump: lines of an offset with a colon, and hexadecimal bytes.
-fn dump(text: &str) -> Vec<u8> {
+pub(crate) fn dump(text: &str) -> Vec<u8> {
     let lines = text.lines().filter_map(|l| {
         let (offset, bytes) = l.trim().split_once(':')?;
         offset.starts_with("0x").then_some(bytes)

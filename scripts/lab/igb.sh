@@ -2,6 +2,8 @@
 # Part of vm-lab: what is particular to the lab with QEMU's 82576.
 
 boot_kinds=(main tools iommu lockdown)
+# Guests that are left out unless asked for.
+spared=()
 qemu=(qemu-system-x86_64)
 memory="memory-backend-ram"
 

@@ -258,6 +258,7 @@ impl Far {
             "-vv",
             "-B",
             "262144",
+            "-l",
             "--immediate-mode",
         ]);
         command.args(filter.split_whitespace()).stdout(open(&out)?).stderr(open(&err)?);
@@ -272,8 +273,14 @@ impl Far {
     /// Ends it, and gives what there was.
     fn captured(&mut self) -> io::Result<String> {
         let Some(mut capture) = self.capture.take() else { return Ok(String::new()) };
-        // What is in its buffer.
-        std::thread::sleep(SECOND / 2);
+        // Until it has been through its buffer.
+        let written = || fs::metadata(self.file("capture")).map_or(0, |m| m.len());
+        let idle = || {
+            let before = written();
+            std::thread::sleep(SECOND / 2);
+            written() == before
+        };
+        crate::guest::comes_true(10 * SECOND, idle);
         capture.end(libc::SIGINT);
         let (mut right, mut wrong, mut examples) = (0, 0, String::new());
         for line in BufReader::new(File::open(self.file("capture"))?).lines() {

@@ -123,12 +123,15 @@ fn checksums(guest: &Guest) {
     for to in [FAR, far::FAR_VLAN] {
         let tagged = if to == FAR { "" } else { "vlan and " };
         far::ask(&format!("capture {tagged}ip and host {to}"));
+        let before = number(&far::ask("counters"), "rx_packets");
         run(&format!("iperf3 -c {to} -n 4M -P 2"));
         run(&format!("iperf3 -c {to} -u -b 20M -n 1M -l 1000"));
         run(&format!("ping -c 5 -i 0.02 -q {to}"));
+        let came = number(&far::ask("counters"), "rx_packets") - before;
         let seen = far::ask("captured");
         println!("{to}: {}", seen.lines().next().unwrap_or_default());
         assert_eq!(number(&seen, "wrong"), 0, "{seen}");
-        assert!(number(&seen, "right") > 2000, "{seen}");
+        // All of them, but for what asks for addresses.
+        assert!(came > 1500 && number(&seen, "right") + 10 > came, "{came} came: {seen}");
     }
 }

@@ -207,8 +207,11 @@ impl Far {
     fn answer(&mut self, request: &str) -> Result<String, String> {
         let words: Vec<_> = request.split_whitespace().collect();
         match &words[..] {
-            ["ping", to, count, size, seconds] => {
-                shell(&format!("ping -n -q -c {count} -s {size} -i {seconds} -W 3 {to}"))
+            ["ping", to, count, size, pause] => {
+                let to = to.parse().map_err(|_| format!("{to} is no address"))?;
+                let (count, size) = (parse(count)? as u16, parse(size)? as usize);
+                let pause = Duration::from_millis(parse(pause)?);
+                crate::ping::ping(to, count, size, pause).map_err(|e| e.to_string())
             }
             ["neighbour", address, mac] => {
                 shell(&format!("ip neigh replace {address} lladdr {mac} dev {INTERFACE}"))

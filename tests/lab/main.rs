@@ -18,6 +18,7 @@ mod interrupt;
 mod lost;
 mod memory;
 mod offloads;
+mod ping;
 mod raw;
 mod refusals;
 mod stock;

@@ -291,15 +291,9 @@ fn ping(guest: &Guest) {
 /// One ping of each size from `args`; each must come back, byte for byte. The
 /// helper of `ping`, in a namespace.
 pub(crate) fn pings(args: &[String]) -> ExitCode {
-    use std::net::{SocketAddr, UdpSocket};
-    use std::os::fd::{FromRawFd, OwnedFd};
-    let to: SocketAddr = format!("{}:0", args[0]).parse().unwrap();
+    let to: std::net::SocketAddr = format!("{}:0", args[0]).parse().unwrap();
     let (first, last): (usize, usize) = (args[1].parse().unwrap(), args[2].parse().unwrap());
-    // SAFETY: a system call without pointers.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP) };
-    assert!(fd >= 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: the descriptor is new and nobody else knows it.
-    let socket = UdpSocket::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    let socket = crate::ping::socket().unwrap();
     socket.set_read_timeout(Some(3 * SECOND)).unwrap();
     let mut slowest = Duration::ZERO;
     for size in first..=last {

@@ -108,7 +108,7 @@ fn statistics(guest: &Guest) {
     settle();
     let names = ["rx_pkts_nic", "tx_pkts_nic", "rx_bytes_nic", "tx_bytes_nic"];
     let before = names.map(|n| up.counter(n));
-    up.answers(NEAR, 100, 1000, 0.01);
+    up.answers(NEAR, 100, 1000, 10);
     settle();
     let came: Vec<_> = names.iter().zip(before).map(|(n, b)| up.counter(n) - b).collect();
     // Frames of 1042 bytes and their checksum, and an ARP exchange perhaps.

@@ -1,5 +1,7 @@
 //! Streams and copies through Linux's driver, and what the far end says of them.
 
+use std::net::UdpSocket;
+
 use serde_json::Value;
 
 use super::{Up, set};
@@ -27,7 +29,8 @@ fn iperf(options: &str) -> Value {
 #[track_caller]
 pub(crate) fn short(_: &Up) {
     for way in ["", "-R"] {
-        let end = iperf(&format!("-P 2 -n 4M {way}"));
+        // What was sent last is still under way at the end, up to the sockets' buffers.
+        let end = iperf(&format!("-P 2 -n 16M {way}"));
         let bytes = end["sum_received"]["bytes"].as_u64().unwrap();
         assert!(bytes > 3_000_000, "{bytes} bytes {way}: {end}");
     }
@@ -84,9 +87,9 @@ pub(crate) fn streams(guest: &Guest) {
         let (nic, far) = (moved(after.nic, before.nic), moved(after.far, before.far));
         assert_eq!(nic[0], far[0], "frames sent and arrived");
         assert!(far[1] - nic[1] <= dropped, "{} sent, {} arrived, {dropped}", far[1], nic[1]);
-        let most = dropped + (far[0] + far[1]) / 2000 + 8;
+        let most = dropped + (far[0] + far[1]) / 5000;
         assert!(again <= most, "{again} sent again, {dropped} dropped");
-        assert!(end["sum_received"]["bytes"].as_u64().unwrap() > 1_000_000, "{end}");
+        assert!(end["sum_received"]["bytes"].as_u64().unwrap() > 1_875_000, "{end}");
     }
 }
 
@@ -111,6 +114,18 @@ fn copy_back(guest: &Guest) {
     assert!(joined > 1000, "receive side coalescing joined {joined} frames");
 }
 
+/// A megabyte of them, to nobody. Not by iperf3: on a busy host its server may reset the connection
+/// by which the client learns how such a run ended.
+fn datagrams(to: &str) {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    for n in 0..1048 {
+        socket.send_to(&[n as u8; 1000], (to, 9)).unwrap();
+        if n % 32 == 31 {
+            std::thread::sleep(super::SECOND / 100);
+        }
+    }
+}
+
 /// TCP in pieces that the NIC cut, UDP and ICMP, with and without a tag.
 fn checksums(guest: &Guest) {
     let up = Up::new(guest);
@@ -125,7 +140,7 @@ fn checksums(guest: &Guest) {
         far::ask(&format!("capture {tagged}ip and host {to}"));
         let before = number(&far::ask("counters"), "rx_packets");
         run(&format!("iperf3 -c {to} -n 4M -P 2"));
-        run(&format!("iperf3 -c {to} -u -b 20M -n 1M -l 1000"));
+        datagrams(to);
         run(&format!("ping -c 5 -i 0.02 -q {to}"));
         let came = number(&far::ask("counters"), "rx_packets") - before;
         let seen = far::ask("captured");

@@ -15,8 +15,8 @@ use crate::mem::{DmaMap, DmaSpace, Geometry, RingMem};
 use crate::mmio::Bar;
 use crate::pool::Mempool;
 use crate::port::{
-    Causes, Control, Host, Lifeline, LinkStatus, MacAddr, PortConfig, PortInfo, PortStats, Queues,
-    RegValue, RxInterrupt, RxQueue, TxQueue,
+    Causes, Control, Host, Lifeline, LinkStatus, MacAddr, PathChoice, PortConfig, PortInfo,
+    PortStats, Queues, RegValue, RxInterrupt, RxQueue, TxQueue,
 };
 
 /// How often a missing link is looked for.
@@ -348,7 +348,7 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         let mut queues = Queues { rx: Vec::new(), tx: Vec::new() };
         for (n, ring) in (0..).zip(tx_rings) {
             chip.tx_queue_enable(bar, n)?;
-            let setup = self.setup(running, ring, S::tdt(n), cfg);
+            let setup = self.setup(running, ring, S::tdt(n), cfg)?;
             queues.tx.push(TxQueue::new(TxRing::<B, S::Flavor>::new(setup)?));
         }
         // 7. Receive queues: enabled and read back before buffers are posted (RDT); the receive
@@ -357,7 +357,7 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
             chip.rx_open(bar);
         }
         for (n, ring) in (0..).zip(rx_rings) {
-            let setup = self.setup(running, ring, S::rdt(n), cfg);
+            let setup = self.setup(running, ring, S::rdt(n), cfg)?;
             let mut rx = RxRing::<B, S::Flavor>::new(setup)?;
             chip.rx_queue_enable(bar, n)?;
             rx.fill()?;
@@ -381,8 +381,8 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
         ring: &RingMem,
         tail: u32,
         cfg: &PortConfig,
-    ) -> QueueSetup<'a, B> {
-        QueueSetup {
+    ) -> Result<QueueSetup<'a, B>> {
+        Ok(QueueSetup {
             bar: &self.bar,
             ring: ring.clone(),
             tail,
@@ -391,7 +391,8 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
             life: &running.life,
             max_frame: cfg.max_frame(),
             vlan_strip: cfg.vlan_strip,
-        }
+            path: PathChoice::new(cfg.path)?,
+        })
     }
 
     /// Waits for the link, at most `limit`; a link that stays down is no error.

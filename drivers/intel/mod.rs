@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::mem::{DmaSpace, RingMem};
 use crate::mmio::Bar;
 use crate::pool::Mempool;
-use crate::port::Lifeline;
+use crate::port::{Lifeline, PathChoice};
 
 /// Where the families differ in what the ring engine looks at.
 pub trait Flavor: Debug + Send + Sync + 'static {
@@ -63,6 +63,8 @@ pub(crate) struct QueueSetup<'a, B: Bar> {
     pub(crate) max_frame: u16,
     /// VLAN tags are taken out of received frames.
     pub(crate) vlan_strip: bool,
+    /// The code that carries packets.
+    pub(crate) path: PathChoice,
 }
 
 impl<B: Bar> QueueSetup<'_, B> {

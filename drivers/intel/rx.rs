@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Doorbell};
 use crate::pool::{Batch, FLAG_L4_CHECKED, FLAG_RSS, Mbuf, Mempool, PoolCache, RxMeta, SlotFifo};
-use crate::port::{Lifeline, QueueRx, RxQueueStats};
+use crate::port::{Lifeline, PathChoice, QueueRx, RxQueueStats};
 
 /// A receive queue: descriptors, the slots behind them, and the tail register.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct RxRing<B: Bar, F: Flavor> {
     kept: u64,
     partial: Partial,
     stats: RxQueueStats,
+    path: PathChoice,
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
 }
@@ -64,6 +65,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
                 | if setup.vlan_strip { RxDesc::VP } else { 0 },
             partial: Partial::None,
             stats: RxQueueStats::default(),
+            path: setup.path,
             life: setup.life.clone(),
             flavor: PhantomData,
         })
@@ -278,6 +280,10 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
 
     fn size(&self) -> usize {
         self.ring.descriptors().len()
+    }
+
+    fn path(&self) -> PathChoice {
+        self.path.clone()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::mem::{Backing, CHUNK, DmaMap, DmaTarget, Iova, Mapping};
 use crate::mmio::Doorbell;
 use crate::pool::{Batch, Checksum, Mbuf, PoolCache, PoolConfig};
-use crate::port::{QueueRx, QueueTx};
+use crate::port::{PathChoice, QueueRx, QueueTx};
 
 #[derive(Debug)]
 struct Flavor82599;
@@ -130,6 +130,7 @@ impl Rig {
             life: &self.life,
             max_frame,
             vlan_strip: true,
+            path: PathChoice::new(None).unwrap(),
         }
     }
 

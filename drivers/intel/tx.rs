@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::mem::{DmaSpace, RingMem};
 use crate::mmio::{Bar, Doorbell};
 use crate::pool::{Batch, Mbuf, Mempool, PoolCache, SlotFifo};
-use crate::port::{Lifeline, QueueTx, TxQueueStats};
+use crate::port::{Lifeline, PathChoice, QueueTx, TxQueueStats};
 
 /// The shortest packet the hardware takes, before padding (82599 datasheet 7.2.1.2.1: 17 bytes
 /// with padding enabled; fewer may hang the transmit unit).
@@ -42,6 +42,7 @@ pub struct TxRing<B: Bar, F: Flavor> {
     stride: usize,
     max_frame: u16,
     stats: TxQueueStats,
+    path: PathChoice,
     /// Dropped after `space`: whoever waits for the end of all queues maps the pool anew then.
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
@@ -65,6 +66,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             stride: stride(size),
             max_frame: setup.max_frame,
             stats: TxQueueStats::default(),
+            path: setup.path,
             life: setup.life.clone(),
             ring: setup.ring,
             flavor: PhantomData,
@@ -260,6 +262,10 @@ impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
 
     fn size(&self) -> usize {
         self.ring.descriptors().len()
+    }
+
+    fn path(&self) -> PathChoice {
+        self.path.clone()
     }
 }
 

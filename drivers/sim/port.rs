@@ -14,8 +14,8 @@ use crate::drivers::ixgbe::Ixgbe;
 use crate::error::{Error, Result};
 use crate::pool::{Batch, Mempool, PoolCache};
 use crate::port::{
-    Control, LinkStatus, MacAddr, Port, PortConfig, PortInfo, PortStats, QueueRx, QueueTx, Queues,
-    RegValue, RxInterrupt, RxQueue, RxQueueStats, TxQueue, TxQueueStats,
+    Control, LinkStatus, MacAddr, PathChoice, Port, PortConfig, PortInfo, PortStats, QueueRx,
+    QueueTx, Queues, RegValue, RxInterrupt, RxQueue, RxQueueStats, TxQueue, TxQueueStats,
 };
 
 /// Intel.
@@ -155,6 +155,10 @@ impl QueueRx for InlineRx {
     fn size(&self) -> usize {
         self.inner.size()
     }
+
+    fn path(&self) -> PathChoice {
+        self.inner.path()
+    }
 }
 
 /// A transmit queue whose bursts run the model.
@@ -187,5 +191,9 @@ impl QueueTx for InlineTx {
 
     fn size(&self) -> usize {
         self.inner.size()
+    }
+
+    fn path(&self) -> PathChoice {
+        self.inner.path()
     }
 }

@@ -122,6 +122,8 @@ pub struct PortConfig {
     /// link that does not come up in time is not an error, see
     /// [`link`](super::Control::link).
     pub link_wait: Duration,
+    /// The code that carries packets: `None` takes the fastest that this processor can run.
+    pub path: Option<super::DataPath>,
 }
 
 impl Default for PortConfig {
@@ -139,6 +141,7 @@ impl Default for PortConfig {
             flow_control: FlowControl::Off,
             drop_when_full: true,
             link_wait: Duration::from_secs(9),
+            path: None,
         }
     }
 }
@@ -172,6 +175,7 @@ impl PortConfig {
                 return Err(Error::config(what, n, allowed));
             }
         }
+        super::PathChoice::new(self.path)?;
         if self.rss.reta.len() > usize::from(info.reta_size) {
             return Err(Error::config(
                 "RSS table length",

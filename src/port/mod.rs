@@ -9,6 +9,7 @@ mod config;
 mod host;
 mod irq;
 mod lifeline;
+mod path;
 mod queue;
 mod stats;
 
@@ -16,6 +17,7 @@ pub use config::{FlowControl, MacAddr, PortConfig, RSS_KEY_SYMMETRIC, RssConfig}
 pub use host::Host;
 pub use irq::{Causes, Line, RxInterrupt};
 pub(crate) use lifeline::Lifeline;
+pub use path::{DataPath, PathChoice};
 pub use queue::{QueueRx, QueueTx, RxQueue, TxQueue};
 pub use stats::{PortStats, RxQueueStats, TxQueueStats};
 

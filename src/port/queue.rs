@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{RxQueueStats, TxQueueStats};
+use super::{PathChoice, RxQueueStats, TxQueueStats};
 use crate::pool::{Batch, PoolCache};
 
 /// What a driver implements for a receive queue.
@@ -15,6 +15,8 @@ pub trait QueueRx: Send + fmt::Debug {
     fn backlog(&self) -> usize;
     /// Ring size in descriptors.
     fn size(&self) -> usize;
+    /// See [`RxQueue::path`].
+    fn path(&self) -> PathChoice;
 }
 
 /// What a driver implements for a transmit queue.
@@ -29,6 +31,8 @@ pub trait QueueTx: Send + fmt::Debug {
     fn in_flight(&self) -> usize;
     /// Ring size in descriptors.
     fn size(&self) -> usize;
+    /// See [`TxQueue::path`].
+    fn path(&self) -> PathChoice;
 }
 
 /// A receive queue. Movable to another thread, usable from one at a time.
@@ -69,6 +73,11 @@ impl RxQueue {
     /// Ring size in descriptors.
     pub fn size(&self) -> usize {
         self.0.size()
+    }
+
+    /// Which code carries its packets.
+    pub fn path(&self) -> PathChoice {
+        self.0.path()
     }
 }
 
@@ -112,5 +121,10 @@ impl TxQueue {
     /// Ring size in descriptors.
     pub fn size(&self) -> usize {
         self.0.size()
+    }
+
+    /// Which code carries its packets.
+    pub fn path(&self) -> PathChoice {
+        self.0.path()
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use barewire::port::{QueueRx, QueueTx, RxQueueStats, TxQueueStats};
+use barewire::port::{PathChoice, QueueRx, QueueTx, RxQueueStats, TxQueueStats};
 use barewire::{Batch, Mbuf, PoolCache, RxQueue, TxQueue};
 
 /// What happens to a packet, by its number.
@@ -102,6 +102,10 @@ impl QueueTx for Tx {
     fn size(&self) -> usize {
         self.room
     }
+
+    fn path(&self) -> PathChoice {
+        PathChoice::scalar("a pipe")
+    }
 }
 
 impl QueueRx for Rx {
@@ -129,5 +133,9 @@ impl QueueRx for Rx {
 
     fn size(&self) -> usize {
         1
+    }
+
+    fn path(&self) -> PathChoice {
+        PathChoice::scalar("a pipe")
     }
 }

@@ -122,6 +122,7 @@ impl Pair {
             life: &life,
             max_frame: LONGEST,
             vlan_strip: false,
+            path: PathChoice::new(None).unwrap(),
         };
         let mut rx = RxRing::new(setup(0)).unwrap();
         rx.fill().unwrap();

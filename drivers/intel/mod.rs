@@ -13,6 +13,7 @@ mod control;
 mod counters;
 mod desc;
 pub(crate) mod nvm;
+mod path;
 pub(crate) mod rss;
 mod rx;
 mod tx;

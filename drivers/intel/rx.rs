@@ -2,14 +2,18 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use super::path::{RxPath, RxSetup};
 use super::{Flavor, QueueSetup, RxDesc, stride};
-use crate::arch::{dma_acquire, dma_acquire_loaded, dma_release};
+use crate::arch::{dma_acquire, dma_release};
 use crate::error::{Error, Result};
 use crate::mem::{Geometry, RingMem};
 use crate::mmio::{Bar, Doorbell};
-use crate::pool::{Batch, FLAG_L4_CHECKED, FLAG_RSS, Mbuf, Mempool, PoolCache, RxMeta, SlotFifo};
+use crate::pool::{
+    Batch, FLAG_IP_ERROR, FLAG_L4_CHECKED, FLAG_L4_ERROR, Mbuf, Mempool, PoolCache, RxMeta,
+    STATUS_SHIFT, SlotFifo, TYPES,
+};
 use crate::port::{Lifeline, PathChoice, QueueRx, RxQueueStats};
 
 /// A receive queue: descriptors, the slots behind them, and the tail register.
@@ -20,15 +24,13 @@ pub struct RxRing<B: Bar, F: Flavor> {
     slots: SlotFifo,
     pool: Mempool,
     geometry: Geometry,
-    /// Device address of each chunk of `pool`, from its first on.
-    chunks: Box<[u64]>,
+    path: RxPath,
     stride: usize,
     max_frame: u16,
     /// Status bits that the handle keeps.
     kept: u64,
     partial: Partial,
     stats: RxQueueStats,
-    path: PathChoice,
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
 }
@@ -47,25 +49,28 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
         let size = setup.ring.descriptors().len();
         let geometry = setup.pool.geometry();
-        let chunks = setup.chunks()?;
+        // The NIC sets VP for every tagged frame, but only a tag that was taken out is in the tag
+        // field.
+        let kept = RxDesc::L4CS | RxDesc::IPCS | if setup.vlan_strip { RxDesc::VP } else { 0 };
+        let path = RxSetup {
+            special: F::RX_DAMAGED | 0b11 << F::RX_CHECKSUM_ERRORS,
+            kept,
+            geometry,
+            first_chunk: setup.pool.mem().first_chunk(),
+            chunks: &setup.chunks()?,
+        };
         Ok(Self {
             tail: setup.bar.doorbell(setup.tail),
             ring: setup.ring,
             slots: SlotFifo::new(size),
             pool: setup.pool.clone(),
             geometry,
-            chunks,
+            path: RxPath::new(setup.path, &path),
             stride: stride(size),
             max_frame: setup.max_frame,
-            // The NIC sets VP for every tagged frame, but only a tag that was taken out is in the
-            // tag field.
-            kept: RxDesc::UDPCS
-                | RxDesc::L4CS
-                | RxDesc::IPCS
-                | if setup.vlan_strip { RxDesc::VP } else { 0 },
+            kept,
             partial: Partial::None,
             stats: RxQueueStats::default(),
-            path: setup.path,
             life: setup.life.clone(),
             flavor: PhantomData,
         })
@@ -106,16 +111,8 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
             if got == 0 {
                 break;
             }
-            let first = self.pool.mem().first_chunk();
-            let headroom = u64::from(self.geometry.headroom());
-            let descriptors = &self.ring.descriptors()[at..at + got];
-            for (d, id) in descriptors.iter().zip(self.slots.peek_run(at..at + got)) {
-                let (chunk, within) = crate::mem::split_id(*id);
-                // A slot of this pool always has its chunk here; `NOWHERE` is no valid address.
-                let base = self.chunks.get((chunk - first) as usize).unwrap_or(&NOWHERE);
-                d[0].store(base.wrapping_add(within + headroom), Ordering::Relaxed);
-                d[1].store(0, Ordering::Relaxed);
-            }
+            let run = at..at + got;
+            self.path.refill(self.slots.peek_run(run.clone()), &self.ring.descriptors()[run]);
             if B::SOFTWARE {
                 self.slots.lend_rx(at..at + got);
             }
@@ -184,31 +181,20 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     }
 }
 
-/// Added to an offset this gives no address that any device accepts.
-const NOWHERE: u64 = 1 << 63;
-
-/// What the write-back of a packet without errors says, as the packet handle keeps it.
-#[inline(always)]
-fn plain_meta(w0: u64, w1: u64, kept: u64) -> RxMeta {
-    let rss = if RxDesc::rss_type(w0) != 0 { FLAG_RSS } else { 0 };
-    RxMeta {
-        len: RxDesc::length(w1),
-        rss: RxDesc::rss_hash(w0),
-        vlan: RxDesc::vlan(w1),
-        flags: (w1 & kept) as u8 | rss,
-        ptype: RxDesc::packet_type(w0),
-    }
-}
-
-/// The same for any packet.
+/// What the write-back of any packet says, as the packet handle keeps it.
 fn meta<F: Flavor>(w0: u64, w1: u64, kept: u64) -> RxMeta {
-    let mut meta = plain_meta(w0, w1, kept);
-    let errors = (w1 >> F::RX_CHECKSUM_ERRORS & 0b11) as u8;
-    meta.flags |= errors;
-    if F::UDP_ERROR_UNRELIABLE && errors & 1 != 0 && w1 & RxDesc::UDPCS != 0 {
-        meta.flags &= !FLAG_L4_CHECKED;
+    let mut info = w0 as u32 & TYPES | ((w1 & kept) as u32) << STATUS_SHIFT;
+    let errors = w1 >> F::RX_CHECKSUM_ERRORS;
+    if errors & 0b01 != 0 {
+        info |= FLAG_L4_ERROR;
+        if F::UDP_ERROR_UNRELIABLE && w1 & RxDesc::UDPCS != 0 {
+            info &= !FLAG_L4_CHECKED;
+        }
     }
-    meta
+    if errors & 0b10 != 0 {
+        info |= FLAG_IP_ERROR;
+    }
+    RxMeta { size: (w1 >> 32) as u32, rss: (w0 >> 32) as u32, info }
 }
 
 impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
@@ -224,23 +210,12 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
             }
             let mut run = 0;
             if matches!(self.partial, Partial::None) {
-                let kept = self.kept;
-                let mask = RxDesc::DD | RxDesc::EOP | F::RX_DAMAGED | 0b11 << F::RX_CHECKSUM_ERRORS;
                 let ready = &descriptors[at..at + most];
-                let read = |d: &[AtomicU64; 2]| {
-                    let w1 = d[1].load(Ordering::Acquire);
-                    if w1 & mask != RxDesc::DD | RxDesc::EOP {
-                        return None;
-                    }
-                    dma_acquire_loaded();
-                    Some(plain_meta(d[0].load(Ordering::Relaxed), w1, kept))
-                };
-                let (gone, came, bytes) =
-                    self.slots.receive_run(self.geometry, B::SOFTWARE, out, ready, read);
-                run = gone;
-                self.stats.packets += came as u64;
-                self.stats.bytes += bytes;
-                self.stats.bad_descriptors += (gone - came) as u64;
+                let got = self.slots.receive_run(B::SOFTWARE, out, ready, &self.path);
+                run = got.gone;
+                self.stats.packets += got.arrived as u64;
+                self.stats.bytes += got.bytes;
+                self.stats.bad_descriptors += (got.gone - got.arrived) as u64;
             }
             if run < most {
                 // The next one is not done, or not plain.
@@ -283,7 +258,7 @@ impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
     }
 
     fn path(&self) -> PathChoice {
-        self.path.clone()
+        self.path.choice().clone()
     }
 }
 

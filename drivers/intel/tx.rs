@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::path::{SHORTEST, TxPath};
 use super::{Flavor, QueueSetup, TxDesc, stride};
 use crate::arch::{dma_acquire, dma_release};
 use crate::error::Result;
@@ -12,10 +13,6 @@ use crate::mem::{DmaSpace, RingMem};
 use crate::mmio::{Bar, Doorbell};
 use crate::pool::{Batch, Mbuf, Mempool, PoolCache, SlotFifo};
 use crate::port::{Lifeline, PathChoice, QueueTx, TxQueueStats};
-
-/// The shortest packet the hardware takes, before padding (82599 datasheet 7.2.1.2.1: 17 bytes
-/// with padding enabled; fewer may hang the transmit unit).
-const SHORTEST: u16 = 17;
 
 /// Most descriptors of one packet (82599 datasheet 7.2.1.1: 40, of which WTHRESH, zero here, and
 /// two are not to be used; igb takes as many).
@@ -30,9 +27,7 @@ pub struct TxRing<B: Bar, F: Flavor> {
     space: Arc<DmaSpace>,
     /// The pool whose buffers are posted and go back in bulk.
     home: Mempool,
-    /// Its first chunk, and the device address of each of its chunks.
-    first_chunk: u32,
-    chunks: Box<[u64]>,
+    path: TxPath,
     /// Entries at the queue's front up to which one of another pool may lie.
     mixed: usize,
     /// Indices of descriptors that will report completion, oldest first.
@@ -42,7 +37,6 @@ pub struct TxRing<B: Bar, F: Flavor> {
     stride: usize,
     max_frame: u16,
     stats: TxQueueStats,
-    path: PathChoice,
     /// Dropped after `space`: whoever waits for the end of all queues maps the pool anew then.
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
@@ -52,13 +46,13 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     /// An empty ring.
     pub(crate) fn new(setup: QueueSetup<'_, B>) -> Result<Self> {
         let size = setup.ring.descriptors().len();
+        let first_chunk = setup.pool.mem().first_chunk();
         Ok(Self {
             tail: setup.bar.doorbell(setup.tail),
             slots: SlotFifo::new(size),
             space: setup.space.clone(),
             home: setup.pool.clone(),
-            first_chunk: setup.pool.mem().first_chunk(),
-            chunks: setup.chunks()?,
+            path: TxPath::new(setup.path.clone(), first_chunk, &setup.chunks()?, setup.max_frame),
             mixed: 0,
             // One mark a descriptor at the very most, so that it never grows.
             marks: VecDeque::with_capacity(size),
@@ -66,7 +60,6 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             stride: stride(size),
             max_frame: setup.max_frame,
             stats: TxQueueStats::default(),
-            path: setup.path,
             life: setup.life.clone(),
             ring: setup.ring,
             flavor: PhantomData,
@@ -107,39 +100,25 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         before - self.slots.len()
     }
 
-    /// Posts a run of unchained packets of the home pool, up to the next report. Stops at the
-    /// ring's end, a full ring, and any other packet.
+    /// Posts a run of unchained packets of the home pool. Stops at the ring's end, a full ring, and
+    /// any other packet.
     #[inline(always)]
     fn post_run(&mut self, packets: &mut Batch) -> usize {
         let at = self.slots.tail();
-        let most = self.room().min(self.stride.saturating_sub(self.unmarked));
-        let end = self.ring.descriptors().len().min(at + most);
+        let end = self.ring.descriptors().len().min(at + self.room());
         let descriptors = &self.ring.descriptors()[at..end];
-        let (first, chunks) = (self.first_chunk, &*self.chunks);
-        let longest = self.max_frame - SHORTEST;
-        let mut bytes = 0;
-        let sent = self.slots.send_run(B::SOFTWARE, packets, descriptors, |d, m| {
-            let len = m.len() as u16;
-            let (chunk, within) = crate::mem::split_id(m.id());
-            let Some(base) = chunks.get(chunk.wrapping_sub(first) as usize) else { return false };
-            if len.wrapping_sub(SHORTEST) > longest {
-                return false;
-            }
-            d[0].store(base.wrapping_add(within + u64::from(m.offset())), Ordering::Relaxed);
-            let command = TxDesc::data(len, u32::from(len), TxDesc::EOP);
-            d[1].store(command, Ordering::Relaxed);
-            bytes += u64::from(len);
-            true
-        });
-        self.unmarked += sent;
-        if self.unmarked == self.stride && sent > 0 {
-            let last = &descriptors[sent - 1][1];
-            last.store(last.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
-            self.marks.push_back((at + sent - 1) as u32);
-            self.unmarked = 0;
-        }
+        let (sent, bytes) = self.slots.send_run(B::SOFTWARE, packets, descriptors, &self.path);
         self.stats.packets += sent as u64;
         self.stats.bytes += bytes;
+        let mut reported = 0;
+        while self.unmarked + sent - reported >= self.stride {
+            reported += self.stride - self.unmarked;
+            self.unmarked = 0;
+            let last = &descriptors[reported - 1][1];
+            last.store(last.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
+            self.marks.push_back((at + reported - 1) as u32);
+        }
+        self.unmarked += sent - reported;
         sent
     }
 
@@ -265,7 +244,7 @@ impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
     }
 
     fn path(&self) -> PathChoice {
-        self.path.clone()
+        self.path.choice().clone()
     }
 }
 

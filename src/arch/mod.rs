@@ -13,6 +13,9 @@
 #[cfg_attr(test, allow(unreachable_pub))]
 mod imp;
 
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+pub(crate) mod vector;
+
 #[cfg(test)]
 mod counted;
 

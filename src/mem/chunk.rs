@@ -1,5 +1,8 @@
 //! The process-wide table of chunks. A slot is named by one `u32`, its chunk's id and its first
 //! cache line within the chunk, so a packet handle needs no pointer to its pool.
+//!
+//! The line is in the lower half of a name. The upper half is twice the chunk's id: taken as it is,
+//! it is the place of a chunk's entry in a table of pairs of words (see the vector paths).
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -11,6 +14,13 @@ use crate::pool::PoolInner;
 
 /// Cache lines per chunk.
 pub(crate) const CHUNK_LINES: u32 = (CHUNK / LINE) as u32;
+
+/// Where the chunk's id starts in a name.
+const CHUNK_SHIFT: u32 = 17;
+
+/// As many ids as a name can hold.
+pub(crate) const NAMED_CHUNKS: usize = 1 << (u32::BITS - CHUNK_SHIFT);
+const _: () = assert!(CHUNK_LINES <= 1 << (CHUNK_SHIFT - 1) && MAX_CHUNKS <= NAMED_CHUNKS);
 
 /// Most chunks at a time: 16 GiB of packet buffers. Id 0 is never given out, so that no slot is
 /// named 0.
@@ -71,10 +81,28 @@ impl Drop for ChunkIds {
     }
 }
 
-/// A slot's chunk id, and its byte offset in the chunk.
+/// The name of the slot that starts at a line of a chunk.
 #[inline(always)]
-pub(crate) const fn split_id(id: u32) -> (u32, u64) {
-    (id / CHUNK_LINES, (id % CHUNK_LINES) as u64 * LINE as u64)
+pub(crate) const fn name(chunk: u32, line: u32) -> u32 {
+    chunk << CHUNK_SHIFT | line
+}
+
+/// The id of a slot's chunk.
+#[inline(always)]
+pub(crate) const fn chunk_of(id: u32) -> u32 {
+    id >> CHUNK_SHIFT
+}
+
+/// A slot's first line in its chunk.
+#[inline(always)]
+pub(crate) const fn line_of(id: u32) -> u32 {
+    id & 0xffff
+}
+
+/// A slot's byte offset in its chunk.
+#[inline(always)]
+pub(crate) const fn bytes_of(id: u32) -> u64 {
+    line_of(id) as u64 * LINE as u64
 }
 
 /// Where the chunk of slot `id` starts.
@@ -83,13 +111,13 @@ pub(crate) const fn split_id(id: u32) -> (u32, u64) {
 /// chunk was registered.
 #[inline(always)]
 pub(crate) fn chunk_base(id: u32) -> *mut u8 {
-    TABLE[(id / CHUNK_LINES) as usize % MAX_CHUNKS].base.load(Ordering::Relaxed)
+    TABLE[chunk_of(id) as usize % MAX_CHUNKS].base.load(Ordering::Relaxed)
 }
 
 /// The pool that the chunk of slot `id` belongs to.
 #[inline(always)]
 pub(crate) fn chunk_pool(id: u32) -> *mut PoolInner {
-    TABLE[(id / CHUNK_LINES) as usize % MAX_CHUNKS].pool.load(Ordering::Relaxed)
+    TABLE[chunk_of(id) as usize % MAX_CHUNKS].pool.load(Ordering::Relaxed)
 }
 
 /// Names the pool of a run of chunks.

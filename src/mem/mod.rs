@@ -17,7 +17,10 @@ pub(crate) use backing::try_lock;
 pub use backing::{Backing, Mapping, clean_stale};
 #[cfg(feature = "vfio-user")]
 pub(crate) use borrowed::Borrowed;
-pub(crate) use chunk::{CHUNK_LINES, MAX_CHUNKS, chunk_base, chunk_pool, set_chunk_pool, split_id};
+pub(crate) use chunk::{
+    CHUNK_LINES, MAX_CHUNKS, NAMED_CHUNKS, bytes_of, chunk_base, chunk_of, chunk_pool, line_of,
+    name, set_chunk_pool,
+};
 pub use physical::PhysicalMap;
 pub use ring::{RingBlock, RingMem};
 pub(crate) use slots::Lent;

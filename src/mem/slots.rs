@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::chunk::{ChunkIds, chunk_base};
-use super::{Backing, CHUNK, CHUNK_LINES, LINE, Mapping};
+use super::{Backing, CHUNK, CHUNK_LINES, LINE, Mapping, bytes_of, chunk_of, line_of, name};
 use crossbeam_utils::CachePadded;
 
 use crate::error::{Error, Result};
@@ -167,7 +167,7 @@ impl SlotMem {
     /// The id of slot number `n`, counting through the chunks.
     pub(crate) fn id(&self, n: u32) -> u32 {
         let (chunk, within) = (n / self.geometry.per_chunk, n % self.geometry.per_chunk);
-        (self.ids.first + chunk) * CHUNK_LINES + within * self.geometry.stride_lines
+        name(self.ids.first + chunk, within * self.geometry.stride_lines)
     }
 
     /// The number, within its chunk, of the slot that a line belongs to.
@@ -184,7 +184,7 @@ impl SlotMem {
     /// The slot's place in the side tables; distinct for distinct slots.
     #[inline(always)]
     pub(crate) fn index(&self, id: u32) -> usize {
-        let (chunk, line) = (id / CHUNK_LINES - self.ids.first, id % CHUNK_LINES);
+        let (chunk, line) = (chunk_of(id) - self.ids.first, line_of(id));
         (chunk * CHUNK_ENTRIES + self.number(line)) as usize
     }
 
@@ -213,7 +213,7 @@ impl SlotMem {
     #[inline(always)]
     pub(crate) fn note_freed(&self, id: u32) {
         if cfg!(debug_assertions) {
-            let at = chunk_base(id).wrapping_add((id % CHUNK_LINES) as usize * LINE);
+            let at = chunk_base(id).wrapping_add(bytes_of(id) as usize);
             // SAFETY: the caller owns the slot, so nobody else touches these bytes.
             unsafe { std::ptr::write_bytes(at, POISON, self.geometry.stride()) };
             let was = self.owner_word(self.index(id)).swap(FREE, Ordering::AcqRel);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ring::RingBlock;
-use super::{Backing, CHUNK, CHUNK_LINES, Iova, LINE, MAX_CHUNKS, Mapping, RingMem, SlotMem};
+use super::{Backing, CHUNK, Iova, MAX_CHUNKS, Mapping, RingMem, SlotMem, bytes_of, chunk_of};
 use crate::error::{Error, Result};
 
 /// What is made reachable for a device.
@@ -95,8 +95,8 @@ impl DmaSpace {
     /// The device address of byte `offset` of slot `id`; `None` when its pool is not attached.
     #[inline(always)]
     pub(crate) fn iova(&self, id: u32, offset: u32) -> Option<u64> {
-        let base = self.chunks[(id / CHUNK_LINES) as usize % MAX_CHUNKS].load(Ordering::Relaxed);
-        let at = (id % CHUNK_LINES) * LINE as u32 + offset;
+        let base = self.chunks[chunk_of(id) as usize % MAX_CHUNKS].load(Ordering::Relaxed);
+        let at = bytes_of(id) as u32 + offset;
         (base != 0).then(|| base + u64::from(at))
     }
 

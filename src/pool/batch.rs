@@ -1,19 +1,25 @@
 //! A bounded queue of packets, the unit of the burst interface.
 
-use std::fmt;
-use std::mem::MaybeUninit;
-
 use super::Mbuf;
+use super::mbuf::Words;
+use std::fmt;
 
 /// Packets in order, up to a capacity set once. Never allocates after it was made.
 ///
 /// # Invariants
-/// `items[head..tail]` are initialised; `head <= tail <= items.len()`.
+/// The places `head..tail` hold handles that this batch owns, as words; the others hold what nobody
+/// owns. `head <= tail <= capacity`, and that is at most four times the number of lines.
 pub struct Batch {
-    items: Box<[MaybeUninit<Mbuf>]>,
+    lines: Box<[Line]>,
+    capacity: usize,
     head: usize,
     tail: usize,
 }
+
+/// A cache line of handles: vector code moves up to four at a time.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([Words; 4]);
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,7 +30,21 @@ impl fmt::Debug for Batch {
 impl Batch {
     /// An empty batch for up to `capacity` packets.
     pub fn new(capacity: usize) -> Self {
-        Self { items: (0..capacity).map(|_| MaybeUninit::uninit()).collect(), head: 0, tail: 0 }
+        let lines = vec![Line([[0; 4]; 4]); capacity.div_ceil(4)].into_boxed_slice();
+        Self { lines, capacity, head: 0, tail: 0 }
+    }
+
+    /// All places.
+    #[inline(always)]
+    fn places(&mut self) -> &mut [Words] {
+        let first: *mut Words = self.lines.as_mut_ptr().cast();
+        // SAFETY: a line is four places without padding, and there are enough lines.
+        unsafe { std::slice::from_raw_parts_mut(first, self.capacity) }
+    }
+
+    #[inline(always)]
+    fn place(&self, i: usize) -> *const Words {
+        self.lines.as_ptr().cast::<Words>().wrapping_add(i)
     }
 
     /// Packets in it.
@@ -42,13 +62,13 @@ impl Batch {
     /// How many it can hold.
     #[inline(always)]
     pub fn capacity(&self) -> usize {
-        self.items.len()
+        self.capacity
     }
 
     /// How many more fit.
     #[inline(always)]
     pub fn room(&self) -> usize {
-        self.items.len() - self.len()
+        self.capacity - self.len()
     }
 
     /// Moves what is left to the start, so that all free places are at the end.
@@ -58,15 +78,10 @@ impl Batch {
             self.head = 0;
             self.tail = 0;
         } else if self.head > 0 {
-            // Bitwise moves within the slice; the head and tail below say which copies count.
-            let n = self.len();
-            let dst = self.items.as_mut_ptr();
-            let src = dst.wrapping_add(self.head).cast_const();
-            // SAFETY: both ranges are in bounds; `copy` allows overlap. The old copies are
-            // forgotten by the new bounds.
-            unsafe { std::ptr::copy(src, dst, n) };
+            let (head, tail) = (self.head, self.tail);
+            self.places().copy_within(head..tail, 0);
             self.head = 0;
-            self.tail = n;
+            self.tail = tail - head;
         }
     }
 
@@ -79,7 +94,7 @@ impl Batch {
         if self.room() == 0 {
             return Err(packet);
         }
-        if self.tail == self.items.len() {
+        if self.tail == self.capacity {
             self.compact();
         }
         self.push_within(packet);
@@ -90,25 +105,27 @@ impl Batch {
     /// called [`compact`](Self::compact) first. Without room the packet is freed.
     #[inline(always)]
     pub(crate) fn push_within(&mut self, packet: Mbuf) {
-        if self.tail == self.items.len() {
+        if self.tail == self.capacity {
             self.compact();
         }
-        if let Some(place) = self.items.get_mut(self.tail) {
-            place.write(packet);
+        let tail = self.tail;
+        if let Some(place) = self.places().get_mut(tail) {
+            *place = packet.into_words();
             self.tail += 1;
         }
     }
 
     /// The places behind the last packet (all free ones, after [`compact`](Self::compact)).
     #[inline(always)]
-    pub(super) fn spare(&mut self) -> &mut [MaybeUninit<Mbuf>] {
-        &mut self.items[self.tail..]
+    pub(super) fn spare(&mut self) -> &mut [Words] {
+        let tail = self.tail;
+        &mut self.places()[tail..]
     }
 
     /// Counts in `n` packets that were written to [`spare`](Self::spare).
     ///
     /// # Safety
-    /// The first `n` spare places are initialised.
+    /// The first `n` spare places hold handles, whose slots this batch owns from now on.
     #[inline(always)]
     pub(super) unsafe fn grow(&mut self, n: usize) {
         self.tail += n;
@@ -117,9 +134,8 @@ impl Batch {
     /// The packets in order.
     #[inline(always)]
     pub(super) fn as_slice(&self) -> &[Mbuf] {
-        let range: *const [MaybeUninit<Mbuf>] = &raw const self.items[self.head..self.tail];
-        // SAFETY: `items[head..tail]` are initialised, and `MaybeUninit<T>` is laid out as `T`.
-        unsafe { &*(range as *const [Mbuf]) }
+        // SAFETY: the places `head..tail` hold handles of this batch's.
+        unsafe { std::slice::from_raw_parts(self.place(self.head).cast(), self.len()) }
     }
 
     /// Lets go of the first `n` packets (at most all) without freeing them.
@@ -145,8 +161,8 @@ impl Batch {
         }
         let i = self.head;
         self.head += 1;
-        // SAFETY: `i` was in the initialised range, and `head` has just moved past it.
-        Some(unsafe { self.items[i].assume_init_read() })
+        // SAFETY: place `i` held a handle of this batch's, and `head` has just moved past it.
+        Some(unsafe { self.place(i).cast::<Mbuf>().read() })
     }
 
     /// The packets in order.
@@ -158,9 +174,10 @@ impl Batch {
     /// The packets in order, to change.
     #[inline]
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Mbuf> {
-        let range: *mut [MaybeUninit<Mbuf>] = &raw mut self.items[self.head..self.tail];
-        // SAFETY: as in `iter`; the borrow is exclusive.
-        unsafe { &mut *(range as *mut [Mbuf]) }.iter_mut()
+        let first: *mut Mbuf = self.lines.as_mut_ptr().cast();
+        let first = first.wrapping_add(self.head);
+        // SAFETY: as in `as_slice`; the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(first, self.len()) }.iter_mut()
     }
 
     /// Moves packets from the front of `other` to the end of this one, as far as there is room,
@@ -181,11 +198,11 @@ impl Batch {
         // Should `keep` panic, the packets not looked at yet leak; nothing is freed twice.
         self.tail = from;
         for i in from..to {
-            // SAFETY: `i` was in the initialised range, is read once, and `tail` no longer covers
-            // it.
-            let mut p = unsafe { self.items[i].assume_init_read() };
+            // SAFETY: place `i` held a handle, is read once, and `tail` no longer covers it.
+            let mut p = unsafe { self.place(i).cast::<Mbuf>().read() };
             if keep(&mut p) {
-                self.items[self.tail].write(p);
+                let tail = self.tail;
+                self.places()[tail] = p.into_words();
                 self.tail += 1;
             }
         }

@@ -2,7 +2,7 @@
 
 use super::depot::MAG;
 use super::{Batch, Mbuf, Mempool, Slot};
-use crate::mem::CHUNK_LINES;
+use crate::mem::chunk_of;
 
 /// Slots a cache holds at most: two magazines beside a burst each way.
 const CAPACITY: usize = 256;
@@ -65,12 +65,10 @@ impl PoolCache {
             let places = &mut out.spare()[..n];
             for i in 0..n {
                 self.pool.note_taken(ids[i]);
-                // SAFETY: names in `slots[..len]` are this cache's to give, and `len` has let go
-                // of these.
-                let slot = unsafe { Slot::from_raw(ids[i]) };
-                places[i].write(Mbuf::empty(slot, self.headroom));
+                places[i] = Mbuf::empty_words(ids[i], self.headroom);
             }
-            // SAFETY: the loop has written `n` places.
+            // SAFETY: the loop has written `n` places with names in `slots[..len]`, which are this
+            // cache's to give, and `len` has let go of them.
             unsafe { out.grow(n) };
             left -= n;
         }
@@ -97,7 +95,7 @@ impl PoolCache {
             let mut n = 0;
             while n < most {
                 let m = &offered[n];
-                if m.is_chain() || (m.id() / CHUNK_LINES).wrapping_sub(first) >= count {
+                if m.is_chain() || chunk_of(m.id()).wrapping_sub(first) >= count {
                     break;
                 }
                 self.pool.note_freed(m.id());
@@ -128,7 +126,7 @@ impl PoolCache {
 
     #[inline]
     pub(crate) fn put_slot(&mut self, slot: Slot) {
-        let chunk = slot.id() / CHUNK_LINES;
+        let chunk = chunk_of(slot.id());
         if !self.chunks.contains(&chunk) {
             return slot.free();
         }

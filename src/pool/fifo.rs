@@ -1,7 +1,42 @@
 //! The software side of a descriptor ring: which slot each descriptor holds.
 
+use super::mbuf::Words;
 use super::{Batch, Mbuf, PoolCache, PoolInner, RxMeta, Slot};
 use crate::mem::{Geometry, Lent, SlotMem, chunk_pool};
+
+/// Makes packets of descriptors that a device has written back.
+///
+/// # Safety
+/// Of the first so many places as `harvest` returns, place `i` holds the name `ids[i]`, a length
+/// from 1 to the room of a buffer, no chain bit, and the headroom as offset.
+pub(crate) unsafe trait Harvest<D> {
+    /// Takes descriptors from the first on while they are of whole, undamaged packets in one
+    /// buffer each. Returns how many, and the packets' bytes. The slices are equally long.
+    fn harvest(&self, descriptors: &[D], ids: &[u32], places: &mut [Words]) -> (usize, u64);
+}
+
+/// Makes descriptors of packets to be sent.
+///
+/// # Safety
+/// Of the first so many entries as `post` returns, `ids[i]` is the name in `packets[i]`, which is
+/// no chain.
+pub(crate) unsafe trait Post<D> {
+    /// Fills descriptors for packets from the first on while these are in one buffer each, known to
+    /// the device, and of a length that it sends. Returns how many, and their bytes. The slices are
+    /// equally long.
+    fn post(&self, packets: &[Words], descriptors: &[D], ids: &mut [u32]) -> (usize, u64);
+}
+
+/// What [`SlotFifo::receive_run`] did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received {
+    /// Entries that left the queue.
+    pub(crate) gone: usize,
+    /// Packets among them.
+    pub(crate) arrived: usize,
+    /// Bytes of these.
+    pub(crate) bytes: u64,
+}
 
 /// Slots in ring order. Position `i` of the queue sits at index `i % size`, the same index as its
 /// descriptor, so that the ring engine needs no second set of counters.
@@ -52,86 +87,66 @@ impl SlotFifo {
     }
 
     /// Moves packets (at most the run up to the ring's end) from the front of the queue to `out`,
-    /// one for each of `descriptors`, for as long as `meta` has something to say of the next one
-    /// and its length is that of a whole packet in one buffer. Returns how many left the queue, and
-    /// how many packets and bytes arrived: with a `software` device those that it still holds do
-    /// not arrive and stay out of use for good.
+    /// as many of `descriptors` as `kernel` takes. With a `software` device those that it still
+    /// holds do not arrive and stay out of use for good.
     #[inline(always)]
     pub(crate) fn receive_run<D>(
         &mut self,
-        geometry: Geometry,
         software: bool,
         out: &mut Batch,
         descriptors: &[D],
-        mut meta: impl FnMut(&D) -> Option<RxMeta>,
-    ) -> (usize, usize, u64) {
+        kernel: &impl Harvest<D>,
+    ) -> Received {
         let first = self.head;
-        let n = descriptors.len().min(self.len).min(self.ids.len() - first);
         let places = out.spare();
-        let n = n.min(places.len());
-        let (headroom, room) = (geometry.headroom(), geometry.room());
+        let n = descriptors.len().min(self.len).min(self.ids.len() - first).min(places.len());
         let ids = &self.ids[first..first + n];
-        let (places, descriptors) = (&mut places[..n], &descriptors[..n]);
-        let (mut gone, mut arrived, mut bytes) = (0, 0, 0);
-        while gone < n {
-            let Some(meta) = meta(&descriptors[gone]) else { break };
-            if meta.len.wrapping_sub(1) >= room {
-                break;
+        let (gone, mut bytes) = kernel.harvest(&descriptors[..n], ids, &mut places[..n]);
+        let mut arrived = gone;
+        if software {
+            arrived = 0;
+            for i in 0..gone {
+                let words = places[i];
+                if Self::mem(words[0]).take_back(words[0], Lent::Rx) {
+                    places[arrived] = words;
+                    arrived += 1;
+                } else {
+                    bytes -= u64::from(words[1] as u16);
+                }
             }
-            let id = ids[gone];
-            // Without a software device the two indices are the same, and the compiler knows it.
-            let at = if software { arrived } else { gone };
-            gone += 1;
-            if software && !Self::mem(id).take_back(id, Lent::Rx) {
-                continue;
-            }
-            // SAFETY: the entry is owned by this queue, and below `head` and `len` let go of it
-            // before the packet counts. (Should `meta` panic, neither happens.)
-            let slot = unsafe { Slot::from_raw(id) };
-            // SAFETY: the length is at most the room behind the headroom.
-            places[at].write(unsafe { Mbuf::received(slot, headroom, meta) });
-            arrived += 1;
-            bytes += u64::from(meta.len);
         }
         self.head = if first + gone == self.ids.len() { 0 } else { first + gone };
         self.len -= gone;
-        // SAFETY: the loop has written `arrived` places, from the first on.
+        // SAFETY: the kernel has written `gone` places with the names that left this queue, and
+        // those that did not arrive were closed up.
         unsafe { out.grow(arrived) };
-        (gone, arrived, bytes)
+        Received { gone, arrived, bytes }
     }
 
     /// Moves packets from the front of `batch` into the queue, one for each of `descriptors` (the
-    /// places from the tail on) that `post` fills for it, and returns how many. Stops at the first
-    /// packet that is a chain or that `post` does not accept, at the ring's end, and when full.
+    /// places from the tail on), as many as `kernel` takes, and returns how many, with their bytes.
     #[inline(always)]
     pub(crate) fn send_run<D>(
         &mut self,
         software: bool,
         batch: &mut Batch,
         descriptors: &[D],
-        mut post: impl FnMut(&D, &Mbuf) -> bool,
-    ) -> usize {
+        kernel: &impl Post<D>,
+    ) -> (usize, u64) {
         let first = self.tail();
         let n = descriptors.len().min(self.room()).min(self.ids.len() - first).min(batch.len());
-        let (ids, descriptors) = (&mut self.ids[first..first + n], &descriptors[..n]);
-        let packets = &batch.as_slice()[..n];
-        let mut sent = 0;
-        while sent < n {
-            let m = &packets[sent];
-            // Written first, so that the compiler need not read the name again after `post`.
-            ids[sent] = m.id();
-            if m.is_chain() || !post(&descriptors[sent], m) {
-                break;
+        let ids = &mut self.ids[first..first + n];
+        let packets = Mbuf::words(&batch.as_slice()[..n]);
+        let (sent, bytes) = kernel.post(packets, &descriptors[..n], ids);
+        if software {
+            for id in &ids[..sent] {
+                Self::mem(*id).lend(*id, Lent::Tx);
             }
-            if software {
-                Self::mem(m.id()).lend(m.id(), Lent::Tx);
-            }
-            sent += 1;
         }
         self.len += sent;
         // SAFETY: the names of these packets, each its packet's only one, are in the queue.
         unsafe { batch.forget_front(sent) };
-        sent
+        (sent, bytes)
     }
 
     /// Takes the oldest entry as one received segment, as [`receive_run`](Self::receive_run) does, with a
@@ -146,7 +161,7 @@ impl SlotFifo {
         if software && !Self::mem(slot.id()).take_back(slot.id(), Lent::Rx) {
             return None;
         }
-        meta.len = meta.len.min(geometry.room());
+        meta.size = meta.size & !0xffff | u32::from(meta.len().min(geometry.room()));
         // SAFETY: the length was cut to the room behind the headroom.
         Some(unsafe { Mbuf::received(slot, geometry.headroom(), meta) })
     }

@@ -6,18 +6,34 @@ use std::sync::atomic::Ordering;
 
 use super::{PoolInner, Slot};
 use crate::error::{Error, Result};
-use crate::mem::{LINE, chunk_base, chunk_pool};
+use crate::mem::{bytes_of, chunk_base, chunk_pool};
 
-/// The handle's flags: the status bits 3 to 6 of the receive descriptor stay where they are (VP,
-/// UDPCS, L4CS, IPCS), so that the ring engine needs no translation.
-pub(crate) const FLAG_L4_ERROR: u8 = 1 << 0;
-pub(crate) const FLAG_IP_ERROR: u8 = 1 << 1;
-pub(crate) const FLAG_RSS: u8 = 1 << 2;
-pub(crate) const FLAG_VLAN: u8 = 1 << 3;
-pub(crate) const FLAG_L4_CHECKED: u8 = 1 << 5;
-pub(crate) const FLAG_IP_CHECKED: u8 = 1 << 6;
-/// The slot's link names a further segment.
-const FLAG_CHAIN: u8 = 1 << 7;
+/// A handle as plain words, which the ring engine and its vector code read and write:
+///
+/// | word | high half | low half |
+/// |---|---|---|
+/// | 0 | the slot's name | |
+/// | 1 | VLAN tag | bit 15: a chain; below: length |
+/// | 2 | RSS hash | |
+/// | 3 | offset of the data | flags, packet type, RSS type |
+///
+/// The last half word takes the receive descriptor's RSS type (bits 0 to 3) and packet type (4 to
+/// 10) as they are, and its status bits VP, L4CS and IPCS, shifted by [`STATUS_SHIFT`].
+pub(crate) type Words = [u32; 4];
+
+/// How far the status bits of a receive descriptor are shifted: VP is bit 3 there.
+pub(crate) const STATUS_SHIFT: u32 = 9;
+/// RSS type and packet type, as in a receive descriptor; the type bit NFS makes room for a flag.
+pub(crate) const TYPES: u32 = 0x7ff;
+pub(crate) const FLAG_IP_ERROR: u32 = 1 << 11;
+const FLAG_VLAN: u32 = 1 << 12;
+pub(crate) const FLAG_L4_ERROR: u32 = 1 << 13;
+pub(crate) const FLAG_L4_CHECKED: u32 = 1 << 14;
+const FLAG_IP_CHECKED: u32 = 1 << 15;
+const RSS_TYPE: u32 = 0xf;
+/// In the word of the length: the slot's link names a further segment. So a chain's length is
+/// never that of one plain packet.
+const CHAIN: u32 = 1 << 15;
 
 /// Byte range that a slot's data may lie in ends here; see [`SlotMem::link`] for the packing.
 ///
@@ -42,14 +58,26 @@ impl Link {
     }
 }
 
-/// What a receive descriptor says about a packet, for [`Mbuf::received`].
+/// What a receive descriptor says about a packet: words 1 to 3 of [`Words`], the offset zero.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RxMeta {
-    pub(crate) len: u16,
+    pub(crate) size: u32,
     pub(crate) rss: u32,
-    pub(crate) vlan: u16,
-    pub(crate) flags: u8,
-    pub(crate) ptype: u8,
+    pub(crate) info: u32,
+}
+
+impl RxMeta {
+    /// The length in bytes.
+    #[inline(always)]
+    pub(crate) fn len(self) -> u16 {
+        self.size as u16
+    }
+
+    /// A received segment in slot `id`, as words.
+    #[inline(always)]
+    pub(crate) fn words(self, id: u32, offset: u16) -> Words {
+        [id, self.size, self.rss, self.info | u32::from(offset) << 16]
+    }
 }
 
 /// What the NIC found out about a checksum.
@@ -63,8 +91,8 @@ pub enum Checksum {
     Bad,
 }
 
-/// The headers that the NIC recognised: the packet-type bits of the receive descriptor
-/// (82599 datasheet 7.1.6.2; same bits on igb).
+/// The headers that the NIC recognised: the packet-type bits IPV4 to SCTP of the receive
+/// descriptor (82599 datasheet 7.1.6.2; same bits on igb).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PacketType(pub u8);
 
@@ -98,56 +126,19 @@ impl PacketType {
 ///
 /// # Invariants
 /// `slot` is owned by this handle, as are the slots of the chain that starts at its link when
-/// `FLAG_CHAIN` is set. `offset + len` is at most the slot's stride.
+/// `CHAIN` is set. `offset + len` is at most the slot's stride.
+#[repr(C)]
 pub struct Mbuf {
     slot: ManuallyDrop<Slot>,
-    span: Span,
+    /// VLAN tag, chain bit, length.
+    size: u32,
     rss: u32,
-    info: Info,
-}
-
-/// Where the data lies in the slot: the length in the low half, the offset in the high one. One
-/// word, so that the ring engine writes a handle with four stores.
-#[derive(Clone, Copy)]
-struct Span(u32);
-
-impl Span {
-    #[inline(always)]
-    fn new(len: u16, offset: u16) -> Self {
-        Self(u32::from(len) | u32::from(offset) << 16)
-    }
-    #[inline(always)]
-    fn len(self) -> u16 {
-        self.0 as u16
-    }
-    #[inline(always)]
-    fn offset(self) -> u16 {
-        (self.0 >> 16) as u16
-    }
-}
-
-/// VLAN tag in the low half, then flags, then packet type.
-#[derive(Clone, Copy)]
-struct Info(u32);
-
-impl Info {
-    #[inline(always)]
-    fn new(meta: RxMeta) -> Self {
-        let flags = u32::from(meta.flags & !FLAG_CHAIN);
-        Self(u32::from(meta.vlan) | flags << 16 | u32::from(meta.ptype) << 24)
-    }
-    #[inline(always)]
-    fn has(self, flag: u8) -> bool {
-        self.0 & u32::from(flag) << 16 != 0
-    }
-    #[inline(always)]
-    fn set(&mut self, flag: u8, on: bool) {
-        let bit = u32::from(flag) << 16;
-        self.0 = if on { self.0 | bit } else { self.0 & !bit };
-    }
+    /// Offset, flags, types.
+    info: u32,
 }
 
 const _: () = assert!(size_of::<Mbuf>() == 16 && size_of::<Option<Mbuf>>() == 16);
+const _: () = assert!(align_of::<Mbuf>() == align_of::<Words>());
 
 impl fmt::Debug for Mbuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,32 +151,74 @@ impl fmt::Debug for Mbuf {
 }
 
 impl Mbuf {
+    /// An empty packet in slot `id`, as words.
+    #[inline(always)]
+    pub(super) fn empty_words(id: u32, headroom: u16) -> Words {
+        RxMeta::default().words(id, headroom)
+    }
+
     #[inline(always)]
     pub(super) fn empty(slot: Slot, headroom: u16) -> Self {
-        let slot = ManuallyDrop::new(slot);
-        Self { slot, span: Span::new(0, headroom), rss: 0, info: Info(0) }
+        Self::segment(slot, 0, headroom)
+    }
+
+    /// A segment that nothing is known about but where it lies.
+    #[inline(always)]
+    fn segment(slot: Slot, len: u16, offset: u16) -> Self {
+        let info = u32::from(offset) << 16;
+        Self { slot: ManuallyDrop::new(slot), size: u32::from(len), rss: 0, info }
     }
 
     /// A received segment that starts at `offset`.
     ///
     /// # Safety
-    /// `offset + meta.len` is at most the slot's stride.
+    /// `offset + meta.len()` is at most the slot's stride, and `meta` is no chain's.
     #[inline(always)]
     pub(super) unsafe fn received(slot: Slot, offset: u16, meta: RxMeta) -> Self {
-        Self {
-            slot: ManuallyDrop::new(slot),
-            span: Span::new(meta.len, offset),
-            rss: meta.rss,
-            info: Info::new(meta),
-        }
+        let info = meta.info | u32::from(offset) << 16;
+        Self { slot: ManuallyDrop::new(slot), size: meta.size, rss: meta.rss, info }
+    }
+
+    /// Lets go of the packet: whoever has the words owns its slots.
+    #[inline(always)]
+    pub(super) fn into_words(self) -> Words {
+        let this = ManuallyDrop::new(self);
+        [this.slot.id(), this.size, this.rss, this.info]
+    }
+
+    /// Packets as words.
+    #[inline(always)]
+    pub(super) fn words(packets: &[Mbuf]) -> &[Words] {
+        let packets: *const [Mbuf] = packets;
+        // SAFETY: `Mbuf` is four words in order (`repr(C)`), and looking owns nothing.
+        unsafe { &*(packets as *const [Words]) }
+    }
+
+    #[inline(always)]
+    fn set_size(&mut self, len: usize) {
+        self.size = self.size & !0x7fff | len as u32;
+    }
+
+    #[inline(always)]
+    fn set_offset(&mut self, offset: usize) {
+        self.info = self.info & 0xffff | (offset as u32) << 16;
+    }
+
+    #[inline(always)]
+    fn set_chain(&mut self, on: bool) {
+        self.size = if on { self.size | CHAIN } else { self.size & !CHAIN };
+    }
+
+    #[inline(always)]
+    fn has(&self, flag: u32) -> bool {
+        self.info & flag != 0
     }
 
     /// Takes over what a chain's last descriptor says about the whole packet.
     pub(crate) fn set_meta(&mut self, meta: RxMeta) {
-        let chain = self.is_chain();
+        self.size = self.size & 0xffff | meta.size & !0xffff;
         self.rss = meta.rss;
-        self.info = Info::new(meta);
-        self.info.set(FLAG_CHAIN, chain);
+        self.info = self.info & !0xffff | meta.info;
     }
 
     #[inline(always)]
@@ -196,14 +229,13 @@ impl Mbuf {
 
     #[inline(always)]
     fn at(id: u32, offset: u16) -> *mut u8 {
-        let line = id as usize % crate::mem::CHUNK_LINES as usize;
-        chunk_base(id).wrapping_add(line * LINE + usize::from(offset))
+        chunk_base(id).wrapping_add(bytes_of(id) as usize + usize::from(offset))
     }
 
     /// Address of the first byte, to prefetch.
     #[inline(always)]
     pub fn as_ptr(&self) -> *const u8 {
-        Self::at(self.slot.id(), self.span.offset())
+        Self::at(self.slot.id(), self.offset())
     }
 
     /// The first segment's bytes (all of them, unless [`is_chain`](Self::is_chain)).
@@ -211,41 +243,39 @@ impl Mbuf {
     pub fn data(&self) -> &[u8] {
         // SAFETY: the handle owns the slot, whose memory is initialised and live, and `offset +
         // len` stays within it.
-        unsafe { std::slice::from_raw_parts(self.as_ptr(), usize::from(self.span.len())) }
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.len()) }
     }
 
     /// The first segment's bytes, to change.
     #[inline(always)]
     pub fn data_mut(&mut self) -> &mut [u8] {
-        let at = Self::at(self.slot.id(), self.span.offset());
+        let at = Self::at(self.slot.id(), self.offset());
         // SAFETY: as in `data`; the borrow is exclusive, and so is the handle's hold on the slot.
-        unsafe { std::slice::from_raw_parts_mut(at, usize::from(self.span.len())) }
+        unsafe { std::slice::from_raw_parts_mut(at, self.len()) }
     }
 
     /// Bytes in the first segment.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        usize::from(self.span.len())
+        (self.size & 0x7fff) as usize
     }
 
     /// Whether the first segment has no bytes.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
-        self.span.len() == 0
+        self.len() == 0
     }
 
     /// Bytes that can be put in front.
     pub fn headroom(&self) -> usize {
-        usize::from(self.span.offset())
+        usize::from(self.offset())
     }
 
     /// Bytes that can be appended to the first segment.
     #[inline]
     pub fn tailroom(&self) -> usize {
         let g = self.pool().mem.geometry();
-        usize::from(g.headroom() + g.room())
-            - usize::from(self.span.offset())
-            - usize::from(self.span.len())
+        usize::from(g.headroom() + g.room()) - usize::from(self.offset()) - self.len()
     }
 
     /// Makes the packet `len` bytes long; bytes that come in at the end keep whatever the buffer
@@ -258,7 +288,7 @@ impl Mbuf {
         if len > self.len() + self.tailroom() || self.is_chain() {
             return Err(self.no_room("packet length", len));
         }
-        self.span = Span::new(len as u16, self.span.offset());
+        self.set_size(len);
         Ok(())
     }
 
@@ -281,7 +311,8 @@ impl Mbuf {
         if n > self.headroom() {
             return Err(Error::config("bytes in front", n, format!("0 to {}", self.headroom())));
         }
-        self.span = Span::new(self.span.len() + n as u16, self.span.offset() - n as u16);
+        self.set_size(self.len() + n);
+        self.set_offset(self.headroom() - n);
         Ok(&mut self.data_mut()[..n])
     }
 
@@ -293,7 +324,8 @@ impl Mbuf {
         if n > self.len() {
             return Err(Error::config("bytes to remove", n, format!("0 to {}", self.len())));
         }
-        self.span = Span::new(self.span.len() - n as u16, self.span.offset() + n as u16);
+        self.set_size(self.len() - n);
+        self.set_offset(self.headroom() + n);
         Ok(())
     }
 
@@ -306,19 +338,19 @@ impl Mbuf {
     /// The RSS hash, when the NIC computed one.
     #[inline]
     pub fn rss_hash(&self) -> Option<u32> {
-        (self.info.has(FLAG_RSS)).then_some(self.rss)
+        self.has(RSS_TYPE).then_some(self.rss)
     }
 
     /// The VLAN tag that the NIC took out of the frame (priority, CFI, id), when it did.
     #[inline]
     pub fn vlan(&self) -> Option<u16> {
-        (self.info.has(FLAG_VLAN)).then_some(self.info.0 as u16)
+        self.has(FLAG_VLAN).then_some((self.size >> 16) as u16)
     }
 
     /// The headers that the NIC recognised.
     #[inline]
     pub fn packet_type(&self) -> PacketType {
-        PacketType((self.info.0 >> 24) as u8)
+        PacketType((self.info >> 4 & 0x7f) as u8)
     }
 
     /// The NIC's verdict on the IPv4 header checksum.
@@ -333,8 +365,8 @@ impl Mbuf {
         self.verdict(FLAG_L4_CHECKED, FLAG_L4_ERROR)
     }
 
-    fn verdict(&self, checked: u8, error: u8) -> Checksum {
-        match (self.info.has(checked), self.info.has(error)) {
+    fn verdict(&self, checked: u32, error: u32) -> Checksum {
+        match (self.has(checked), self.has(error)) {
             (false, _) => Checksum::Unknown,
             (true, false) => Checksum::Good,
             (true, true) => Checksum::Bad,
@@ -344,7 +376,7 @@ impl Mbuf {
     /// Whether the packet has more than one segment.
     #[inline(always)]
     pub fn is_chain(&self) -> bool {
-        self.info.has(FLAG_CHAIN)
+        self.size & CHAIN != 0
     }
 
     fn next_link(&self, id: u32) -> Option<Link> {
@@ -361,7 +393,7 @@ impl Mbuf {
     /// Every segment's bytes, in order.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         let mut next =
-            Some(Link { id: self.slot.id(), len: self.span.len(), offset: self.span.offset() });
+            Some(Link { id: self.slot.id(), len: self.len() as u16, offset: self.offset() });
         let mut chained = self.is_chain();
         std::iter::from_fn(move || {
             let seg = next.take()?;
@@ -380,7 +412,7 @@ impl Mbuf {
     /// never did.
     pub(crate) fn each_segment(&self, mut f: impl FnMut(u32, u16, u16) -> bool) -> bool {
         let mut next =
-            Some(Link { id: self.slot.id(), len: self.span.len(), offset: self.span.offset() });
+            Some(Link { id: self.slot.id(), len: self.len() as u16, offset: self.offset() });
         let mut chained = self.is_chain();
         while let Some(seg) = next.take() {
             if !f(seg.id, seg.offset, seg.len) {
@@ -413,9 +445,9 @@ impl Mbuf {
         if !tail.is_chain() {
             Self::pool_of(id).mem.link(id).store(Link::NONE, Ordering::Relaxed);
         }
-        let link = Link { id, len: tail.span.len(), offset: tail.span.offset() };
+        let link = Link { id, len: tail.len() as u16, offset: tail.offset() };
         Self::pool_of(last).mem.link(last).store(link.pack(), Ordering::Relaxed);
-        self.info.set(FLAG_CHAIN, true);
+        self.set_chain(true);
     }
 
     /// The buffer's name, to compute device addresses with.
@@ -427,7 +459,7 @@ impl Mbuf {
     /// Where the data starts in the slot.
     #[inline(always)]
     pub(crate) fn offset(&self) -> u16 {
-        self.span.offset()
+        (self.info >> 16) as u16
     }
 
     /// Takes an unchained packet apart into its slot.
@@ -448,12 +480,11 @@ impl Mbuf {
             let more = self.next_link(l.id).is_some();
             // SAFETY: the name was owned by the chain, which lets go of it here.
             let slot = unsafe { Slot::from_raw(l.id) };
-            let slot = ManuallyDrop::new(slot);
-            let mut rest = Mbuf { slot, span: Span::new(l.len, l.offset), rss: 0, info: Info(0) };
-            rest.info.set(FLAG_CHAIN, more);
+            let mut rest = Self::segment(slot, l.len, l.offset);
+            rest.set_chain(more);
             rest
         });
-        self.info.set(FLAG_CHAIN, false);
+        self.set_chain(false);
         (self, rest)
     }
 

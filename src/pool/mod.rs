@@ -31,9 +31,11 @@ mod sync;
 
 pub use batch::Batch;
 pub use cache::PoolCache;
-pub(crate) use fifo::SlotFifo;
+pub(crate) use fifo::{Harvest, Post, SlotFifo};
 pub use mbuf::{Checksum, Mbuf, PacketType};
-pub(crate) use mbuf::{FLAG_L4_CHECKED, FLAG_RSS, RxMeta};
+pub(crate) use mbuf::{
+    FLAG_IP_ERROR, FLAG_L4_CHECKED, FLAG_L4_ERROR, RxMeta, STATUS_SHIFT, TYPES, Words,
+};
 
 use crate::error::{Error, Result};
 use crate::mem::{Backing, Geometry, SlotMem, chunk_pool, set_chunk_pool};

@@ -33,12 +33,12 @@ impl DataPath {
     pub fn is_supported(self) -> bool {
         match self {
             Self::Scalar => true,
-            Self::Sse41 => is_x86_feature_detected!("sse4.1"),
+            Self::Sse41 => is_x86_feature_detected!("sse4.1") && is_x86_feature_detected!("ssse3"),
             Self::Avx2 => is_x86_feature_detected!("avx2"),
             Self::Avx512 => {
-                is_x86_feature_detected!("avx512f")
+                Self::Avx2.is_supported()
+                    && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
         }

@@ -30,10 +30,17 @@ pub struct RxRing<B: Bar, F: Flavor> {
     /// Status bits that the handle keeps.
     kept: u64,
     partial: Partial,
+    /// Packets taken from the ring for an application that takes fewer than [`FEW`] at a time.
+    staged: Batch,
     stats: RxQueueStats,
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
 }
+
+/// For batches with room for fewer packets than this the ring is harvested in advance: what a burst
+/// costs beside its packets is then shared by [`STAGED`] of them.
+const FEW: usize = 8;
+const STAGED: usize = 32;
 
 /// A packet whose last descriptor has not come yet.
 #[derive(Debug)]
@@ -70,6 +77,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
             max_frame: setup.max_frame,
             kept,
             partial: Partial::None,
+            staged: Batch::new(STAGED),
             stats: RxQueueStats::default(),
             life: setup.life.clone(),
             flavor: PhantomData,
@@ -127,6 +135,73 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     fn refill_from_depot(&mut self) {
         let pool = self.pool.clone();
         self.refill(&mut pool.cache());
+    }
+
+    /// A burst for little room.
+    #[inline(never)]
+    fn rx_few(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
+        let n = out.take_few(&mut self.staged);
+        if out.room() == 0 { n } else { n + self.rx_staged(cache, out) }
+    }
+
+    #[inline(never)]
+    fn rx_staged(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
+        self.stage(cache);
+        out.take_few(&mut self.staged)
+    }
+
+    /// Harvests in advance.
+    fn stage(&mut self, cache: &mut PoolCache) {
+        let mut staged = std::mem::replace(&mut self.staged, Batch::new(0));
+        staged.compact();
+        self.collect(cache, &mut staged);
+        self.staged = staged;
+    }
+
+    #[inline(never)]
+    fn rx_many(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
+        out.compact();
+        let before = out.len();
+        if !self.staged.is_empty() {
+            out.append(&mut self.staged);
+        }
+        self.collect(cache, out);
+        out.len() - before
+    }
+
+    /// Takes what the NIC has written back, as far as there is room in `out`, and posts buffers in
+    /// place of what was taken.
+    #[inline(always)]
+    fn collect(&mut self, cache: &mut PoolCache, out: &mut Batch) {
+        while out.room() > 0 && self.slots.len() > 0 {
+            let at = self.slots.head();
+            let status = self.ring.descriptors()[at][1].load(Ordering::Relaxed);
+            if status & RxDesc::DD == 0 {
+                break;
+            }
+            let mut done = false;
+            if matches!(self.partial, Partial::None) {
+                let descriptors = self.ring.descriptors();
+                let run = self.slots.receive_run(B::SOFTWARE, out, descriptors, &self.path);
+                self.stats.packets += run.arrived as u64;
+                self.stats.bytes += run.bytes;
+                self.stats.bad_descriptors += (run.gone - run.arrived) as u64;
+                done = run.gone > 0;
+            }
+            if !done {
+                self.harvest_one(out);
+            }
+        }
+        if self.full() - self.slots.len() >= self.stride {
+            if *cache.pool() == self.pool {
+                self.refill(cache);
+            } else {
+                self.refill_from_depot();
+            }
+            if self.full() - self.slots.len() >= self.stride {
+                self.stats.pool_empty += 1;
+            }
+        }
     }
 
     /// Handles one done descriptor of any kind.
@@ -198,59 +273,28 @@ fn meta<F: Flavor>(w0: u64, w1: u64, kept: u64) -> RxMeta {
 }
 
 impl<B: Bar, F: Flavor> QueueRx for RxRing<B, F> {
+    #[inline]
     fn rx_burst(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
-        out.compact();
-        let before = out.len();
-        loop {
-            let descriptors = self.ring.descriptors();
-            let at = self.slots.head();
-            let most = out.room().min(self.slots.len()).min(descriptors.len() - at);
-            if most == 0 {
-                break;
-            }
-            let mut run = 0;
-            if matches!(self.partial, Partial::None) {
-                let ready = &descriptors[at..at + most];
-                let got = self.slots.receive_run(B::SOFTWARE, out, ready, &self.path);
-                run = got.gone;
-                self.stats.packets += got.arrived as u64;
-                self.stats.bytes += got.bytes;
-                self.stats.bad_descriptors += (got.gone - got.arrived) as u64;
-            }
-            if run < most {
-                // The next one is not done, or not plain.
-                let status = descriptors[at + run][1].load(Ordering::Relaxed);
-                if status & RxDesc::DD == 0 {
-                    break;
-                }
-                self.harvest_one(out);
-            }
-        }
-        if self.full() - self.slots.len() >= self.stride {
-            if *cache.pool() == self.pool {
-                self.refill(cache);
-            } else {
-                self.refill_from_depot();
-            }
-            if self.full() - self.slots.len() >= self.stride {
-                self.stats.pool_empty += 1;
-            }
-        }
-        out.len() - before
+        if out.room() < FEW { self.rx_few(cache, out) } else { self.rx_many(cache, out) }
     }
 
     fn stats(&self) -> RxQueueStats {
-        self.stats
+        // What nobody has taken yet was not received yet.
+        let bytes = |m: &Mbuf| m.total_len() as u64;
+        RxQueueStats {
+            packets: self.stats.packets - self.staged.len() as u64,
+            bytes: self.stats.bytes - self.staged.iter().map(bytes).sum::<u64>(),
+            ..self.stats
+        }
     }
 
     fn backlog(&self) -> usize {
         let descriptors = self.ring.descriptors();
-        (0..self.slots.len())
-            .take_while(|i| {
-                let at = (self.slots.head() + i) % descriptors.len();
-                descriptors[at][1].load(Ordering::Relaxed) & RxDesc::DD != 0
-            })
-            .count()
+        let waits = |i: &usize| {
+            let at = (self.slots.head() + i) % descriptors.len();
+            descriptors[at][1].load(Ordering::Relaxed) & RxDesc::DD != 0
+        };
+        self.staged.len() + (0..self.slots.len()).take_while(waits).count()
     }
 
     fn size(&self) -> usize {

@@ -1,6 +1,5 @@
 //! The transmit ring.
 
-use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,15 +30,63 @@ pub struct TxRing<B: Bar, F: Flavor> {
     /// Entries at the queue's front up to which one of another pool may lie.
     mixed: usize,
     /// Indices of descriptors that will report completion, oldest first.
-    marks: VecDeque<u32>,
-    /// Descriptors posted since the newest mark.
+    marks: Marks,
+    /// Descriptors posted since the newest mark, but for those of the `quick` way.
     unmarked: usize,
+    /// Packets that may still be posted one at a time before the queue must be seen to, and how
+    /// many that were when it was.
+    quick: usize,
+    granted: usize,
     stride: usize,
     max_frame: u16,
     stats: TxQueueStats,
     /// Dropped after `space`: whoever waits for the end of all queues maps the pool anew then.
     life: Arc<Lifeline>,
     flavor: PhantomData<F>,
+}
+
+/// A queue of indices of descriptors, with room for one of each.
+#[derive(Debug)]
+struct Marks {
+    /// A power of two of places.
+    at: Box<[u32]>,
+    /// Both count on and on; places are taken in turn.
+    head: usize,
+    tail: usize,
+}
+
+impl Marks {
+    fn new(descriptors: usize) -> Self {
+        let at = vec![0; descriptors.next_power_of_two()].into_boxed_slice();
+        Self { at, head: 0, tail: 0 }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.tail.wrapping_sub(self.head)
+    }
+
+    #[inline(always)]
+    fn place(&self, n: usize) -> usize {
+        n & (self.at.len() - 1)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, at: usize) {
+        let place = self.place(self.tail);
+        self.at[place] = at as u32;
+        self.tail = self.tail.wrapping_add(1);
+    }
+
+    #[inline(always)]
+    fn first(&self) -> Option<usize> {
+        (self.len() > 0).then(|| self.at[self.place(self.head)] as usize)
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) {
+        self.head = self.head.wrapping_add(1);
+    }
 }
 
 impl<B: Bar, F: Flavor> TxRing<B, F> {
@@ -54,9 +101,10 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             home: setup.pool.clone(),
             path: TxPath::new(setup.path.clone(), first_chunk, &setup.chunks()?, setup.max_frame),
             mixed: 0,
-            // One mark a descriptor at the very most, so that it never grows.
-            marks: VecDeque::with_capacity(size),
+            marks: Marks::new(size),
             unmarked: 0,
+            quick: 0,
+            granted: 0,
             stride: stride(size),
             max_frame: setup.max_frame,
             stats: TxQueueStats::default(),
@@ -79,8 +127,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     #[inline]
     fn harvest(&mut self, cache: &mut PoolCache) -> usize {
         let before = self.slots.len();
-        while let Some(mark) = self.marks.front() {
-            let at = *mark as usize;
+        while let Some(at) = self.marks.first() {
             let status = self.ring.descriptors()[at][1].load(Ordering::Acquire);
             if status & TxDesc::DD == 0 {
                 break;
@@ -88,7 +135,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             dma_acquire();
             let head = self.slots.head();
             let n = if at >= head { at - head } else { at + self.capacity() + 1 - head } + 1;
-            self.marks.pop_front();
+            self.marks.pop();
             if !B::SOFTWARE && self.mixed == 0 && *cache.pool() == self.home {
                 self.slots.drain_to(cache, n);
             } else {
@@ -105,21 +152,26 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     #[inline(always)]
     fn post_run(&mut self, packets: &mut Batch) -> usize {
         let at = self.slots.tail();
-        let end = self.ring.descriptors().len().min(at + self.room());
-        let descriptors = &self.ring.descriptors()[at..end];
+        let descriptors = self.ring.descriptors();
         let (sent, bytes) = self.slots.send_run(B::SOFTWARE, packets, descriptors, &self.path);
         self.stats.packets += sent as u64;
         self.stats.bytes += bytes;
         let mut reported = 0;
         while self.unmarked + sent - reported >= self.stride {
             reported += self.stride - self.unmarked;
-            self.unmarked = 0;
-            let last = &descriptors[reported - 1][1];
-            last.store(last.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
-            self.marks.push_back((at + reported - 1) as u32);
+            self.mark(at + reported - 1);
         }
         self.unmarked += sent - reported;
         sent
+    }
+
+    /// Has the NIC report when a posted descriptor, the end of a packet, is done.
+    #[inline(always)]
+    fn mark(&mut self, at: usize) {
+        let command = &self.ring.descriptors()[at][1];
+        command.store(command.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
+        self.marks.push(at);
+        self.unmarked = 0;
     }
 
     /// Whether the packet can be sent at all, on an empty ring.
@@ -162,7 +214,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
                 // Reports only come with the end of a packet.
                 if self.unmarked >= self.stride {
                     command |= TxDesc::RS;
-                    self.marks.push_back(at as u32);
+                    self.marks.push(at);
                     self.unmarked = 0;
                 }
             }
@@ -187,20 +239,40 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     /// traffic gets its buffers back without waiting for a whole stride.
     #[inline]
     fn mark_if_quiet(&mut self) {
-        if self.unmarked > 0 && self.marks.is_empty() {
+        if self.unmarked > 0 && self.marks.len() == 0 {
             let tail = self.slots.tail();
-            let last = if tail == 0 { self.capacity() } else { tail - 1 };
-            let command = &self.ring.descriptors()[last][1];
-            command.store(command.load(Ordering::Relaxed) | TxDesc::RS, Ordering::Relaxed);
-            self.marks.push_back(last as u32);
-            self.unmarked = 0;
+            self.mark(if tail == 0 { self.capacity() } else { tail - 1 });
         }
     }
-}
 
-impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
-    fn tx_burst(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
+    /// Counts in what was posted the quick way.
+    #[inline]
+    fn settle(&mut self) {
+        let n = self.granted - self.quick;
+        self.unmarked += n;
+        self.stats.packets += n as u64;
+        (self.granted, self.quick) = (0, 0);
+    }
+
+    /// One packet, of which up to a stride can go before a report is to be asked for or looked at:
+    /// nothing but its descriptor and the tail.
+    #[inline(never)]
+    fn tx_quick(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
+        let descriptors = self.ring.descriptors();
+        let sent = self.slots.send_one(B::SOFTWARE, packets, descriptors, &self.path);
+        let Some(bytes) = sent else { return self.tx_many(cache, packets) };
+        self.quick -= 1;
+        self.stats.bytes += bytes;
+        dma_release();
+        self.tail.ring(self.slots.tail() as u32);
+        1
+    }
+
+    /// A burst of any kind.
+    #[inline(never)]
+    fn tx_many(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
         let offered = packets.len();
+        self.settle();
         // Early enough that buffers go round while they are still in the processor's cache, late
         // enough not to wait for a report that the NIC has just been asked for.
         let busy = self.slots.len() >= 2 * self.stride || self.room() < offered;
@@ -224,15 +296,32 @@ impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
         if !packets.is_empty() {
             self.stats.ring_full += 1;
         }
+        if offered == 1 && self.marks.len() > 0 {
+            self.granted = self.room().min(self.stride - 1 - self.unmarked);
+            self.quick = self.granted;
+        }
         offered - packets.len()
+    }
+}
+
+impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
+    #[inline]
+    fn tx_burst(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
+        if packets.len() == 1 && self.quick > 0 {
+            self.tx_quick(cache, packets)
+        } else {
+            self.tx_many(cache, packets)
+        }
     }
 
     fn reclaim(&mut self, cache: &mut PoolCache) -> usize {
+        self.settle();
         self.harvest(cache)
     }
 
     fn stats(&self) -> TxQueueStats {
-        self.stats
+        let quick = (self.granted - self.quick) as u64;
+        TxQueueStats { packets: self.stats.packets + quick, ..self.stats }
     }
 
     fn in_flight(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Descriptor-ring memory: words that driver and device both access, always atomically.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -8,16 +9,22 @@ use super::{Iova, Mapping};
 /// One descriptor ring in a shared block. Cheap to clone.
 ///
 /// # Invariants
-/// `first..first + words` lies inside the mapping, is 128-byte aligned, and the mapping is only
-/// ever accessed as `AtomicU64`.
+/// The `count` descriptors from `first` on lie inside the block's mapping, are 128-byte aligned, and
+/// that mapping is only ever accessed as `AtomicU64`.
 #[derive(Debug, Clone)]
 pub struct RingMem {
-    block: Arc<RingBlock>,
-    /// In 64-bit words.
-    first: usize,
-    words: usize,
+    /// At hand, for the packet path.
+    first: NonNull<[AtomicU64; 2]>,
+    count: usize,
     iova: Iova,
+    /// Keeps them.
+    block: Arc<RingBlock>,
 }
+
+// SAFETY: it is a shared reference to atomic words, with what keeps them.
+unsafe impl Send for RingMem {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for RingMem {}
 
 /// A mapping that is only ever accessed as atomic words.
 #[derive(Debug)]
@@ -46,17 +53,23 @@ impl RingBlock {
 }
 
 impl RingMem {
+    /// The `words` words of `block` from `first` on.
     pub(super) fn new(block: Arc<RingBlock>, first: usize, words: usize, iova: Iova) -> Self {
-        debug_assert!(first + words <= block.mapping.len() / 8);
-        Self { block, first, words, iova }
+        let ring: &[AtomicU64] = &block.words()[first..first + words];
+        let first = NonNull::from(ring).cast();
+        Self { first, count: words / 2, iova, block }
     }
 
     /// The ring's descriptors, two words each.
     #[inline(always)]
     pub fn descriptors(&self) -> &[[AtomicU64; 2]] {
-        let ptr: *const AtomicU64 = self.block.mapping.as_ptr().cast();
-        // SAFETY: by the invariants of `RingMem` and `RingBlock`; an array has no padding.
-        unsafe { std::slice::from_raw_parts(ptr.wrapping_add(self.first).cast(), self.words / 2) }
+        // SAFETY: by the invariants of `RingMem`; an array has no padding.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+    }
+
+    /// The block that it is a part of.
+    pub fn block(&self) -> &Arc<RingBlock> {
+        &self.block
     }
 
     /// Where the device finds it.

@@ -192,6 +192,30 @@ impl Batch {
         n
     }
 
+    /// [`append`](Self::append) for few packets.
+    #[inline(always)]
+    pub(crate) fn take_few(&mut self, other: &mut Batch) -> usize {
+        if self.head == self.tail {
+            self.head = 0;
+            self.tail = 0;
+        } else {
+            self.compact();
+        }
+        let mut n = 0;
+        while other.head < other.tail && self.tail < self.capacity {
+            // SAFETY: `head` is below `tail`, so it is a place.
+            let words = unsafe { other.place(other.head).read() };
+            let to: *mut Words = self.lines.as_mut_ptr().cast();
+            // SAFETY: `tail` is below the capacity, so it is a place. The handle changes hands
+            // below.
+            unsafe { to.wrapping_add(self.tail).write(words) };
+            self.tail += 1;
+            other.head += 1;
+            n += 1;
+        }
+        n
+    }
+
     /// Keeps the packets for which `keep` answers true and frees the others.
     pub fn retain_mut(&mut self, mut keep: impl FnMut(&mut Mbuf) -> bool) {
         let (from, to) = (self.head, self.tail);

@@ -19,12 +19,15 @@ pub(crate) unsafe trait Harvest<D> {
 ///
 /// # Safety
 /// Of the first so many entries as `post` returns, `ids[i]` is the name in `packets[i]`, which is
-/// no chain.
+/// no chain; nor is a packet that `post_one` takes.
 pub(crate) unsafe trait Post<D> {
     /// Fills descriptors for packets from the first on while these are in one buffer each, known to
     /// the device, and of a length that it sends. Returns how many, and their bytes. The slices are
     /// equally long.
     fn post(&self, packets: &[Words], descriptors: &[D], ids: &mut [u32]) -> (usize, u64);
+
+    /// The same for one packet.
+    fn post_one(&self, packet: &Words, descriptor: &D) -> Option<u64>;
 }
 
 /// What [`SlotFifo::receive_run`] did.
@@ -42,17 +45,19 @@ pub(crate) struct Received {
 /// descriptor, so that the ring engine needs no second set of counters.
 ///
 /// # Invariants
-/// The `len` entries from `head` on, wrapping, are names owned by this queue.
+/// The `len` entries from `head` on, wrapping, are names owned by this queue; `tail` is where the
+/// next one goes.
 #[derive(Debug)]
 pub(crate) struct SlotFifo {
     ids: Box<[u32]>,
     head: usize,
+    tail: usize,
     len: usize,
 }
 
 impl SlotFifo {
     pub(crate) fn new(size: usize) -> Self {
-        Self { ids: vec![0; size].into_boxed_slice(), head: 0, len: 0 }
+        Self { ids: vec![0; size].into_boxed_slice(), head: 0, tail: 0, len: 0 }
     }
 
     /// Entries held.
@@ -76,8 +81,7 @@ impl SlotFifo {
     /// Index where the next entry will sit.
     #[inline(always)]
     pub(crate) fn tail(&self) -> usize {
-        let t = self.head + self.len;
-        if t >= self.ids.len() { t - self.ids.len() } else { t }
+        self.tail
     }
 
     /// The names in `range` of indices, to compute addresses with. Looking owns nothing.
@@ -87,21 +91,21 @@ impl SlotFifo {
     }
 
     /// Moves packets (at most the run up to the ring's end) from the front of the queue to `out`,
-    /// as many of `descriptors` as `kernel` takes. With a `software` device those that it still
-    /// holds do not arrive and stay out of use for good.
+    /// as many of the descriptors there as `kernel` takes; `ring` has all of them. With a
+    /// `software` device those that it still holds do not arrive and stay out of use for good.
     #[inline(always)]
     pub(crate) fn receive_run<D>(
         &mut self,
         software: bool,
         out: &mut Batch,
-        descriptors: &[D],
+        ring: &[D],
         kernel: &impl Harvest<D>,
     ) -> Received {
         let first = self.head;
+        let (ids, ring) = (&self.ids[first..], &ring[first..]);
         let places = out.spare();
-        let n = descriptors.len().min(self.len).min(self.ids.len() - first).min(places.len());
-        let ids = &self.ids[first..first + n];
-        let (gone, mut bytes) = kernel.harvest(&descriptors[..n], ids, &mut places[..n]);
+        let most = ring.len().min(self.len).min(places.len());
+        let (gone, mut bytes) = kernel.harvest(&ring[..most], &ids[..most], &mut places[..most]);
         let mut arrived = gone;
         if software {
             arrived = 0;
@@ -115,7 +119,7 @@ impl SlotFifo {
                 }
             }
         }
-        self.head = if first + gone == self.ids.len() { 0 } else { first + gone };
+        self.head = if gone == ids.len() { 0 } else { first + gone };
         self.len -= gone;
         // SAFETY: the kernel has written `gone` places with the names that left this queue, and
         // those that did not arrive were closed up.
@@ -123,30 +127,57 @@ impl SlotFifo {
         Received { gone, arrived, bytes }
     }
 
-    /// Moves packets from the front of `batch` into the queue, one for each of `descriptors` (the
-    /// places from the tail on), as many as `kernel` takes, and returns how many, with their bytes.
+    /// Moves packets from the front of `batch` into the queue (at most the run up to the ring's
+    /// end), as many as `kernel` takes, and returns how many, with their bytes. `ring` has all
+    /// descriptors, of which one always stays free.
     #[inline(always)]
     pub(crate) fn send_run<D>(
         &mut self,
         software: bool,
         batch: &mut Batch,
-        descriptors: &[D],
+        ring: &[D],
         kernel: &impl Post<D>,
     ) -> (usize, u64) {
-        let first = self.tail();
-        let n = descriptors.len().min(self.room()).min(self.ids.len() - first).min(batch.len());
-        let ids = &mut self.ids[first..first + n];
-        let packets = Mbuf::words(&batch.as_slice()[..n]);
-        let (sent, bytes) = kernel.post(packets, &descriptors[..n], ids);
+        let first = self.tail;
+        let room = self.ids.len() - 1 - self.len;
+        let (ids, ring) = (&mut self.ids[first..], &ring[first..]);
+        let packets = Mbuf::words(batch.as_slice());
+        let n = ids.len().min(room).min(packets.len());
+        let (sent, bytes) = kernel.post(&packets[..n], &ring[..n], &mut ids[..n]);
         if software {
             for id in &ids[..sent] {
                 Self::mem(*id).lend(*id, Lent::Tx);
             }
         }
+        self.tail = if sent == ids.len() { 0 } else { first + sent };
         self.len += sent;
         // SAFETY: the names of these packets, each its packet's only one, are in the queue.
         unsafe { batch.forget_front(sent) };
         (sent, bytes)
+    }
+
+    /// The same for just the first packet, when there is room beside the one that stays free.
+    #[inline(always)]
+    pub(crate) fn send_one<D>(
+        &mut self,
+        software: bool,
+        batch: &mut Batch,
+        ring: &[D],
+        kernel: &impl Post<D>,
+    ) -> Option<u64> {
+        let at = self.tail;
+        let words = Mbuf::words(batch.as_slice()).first()?;
+        let (entry, descriptor) = (self.ids.get_mut(at)?, ring.get(at)?);
+        let bytes = kernel.post_one(words, descriptor)?;
+        *entry = words[0];
+        if software {
+            Self::mem(words[0]).lend(words[0], Lent::Tx);
+        }
+        self.tail = if at + 1 == self.ids.len() { 0 } else { at + 1 };
+        self.len += 1;
+        // SAFETY: the packet's name, its only one, is in the queue.
+        unsafe { batch.forget_front(1) };
+        Some(bytes)
     }
 
     /// Takes the oldest entry as one received segment, as [`receive_run`](Self::receive_run) does, with a
@@ -174,8 +205,9 @@ impl SlotFifo {
         if software {
             Self::mem(slot.id()).lend(slot.id(), Lent::Tx);
         }
-        let t = self.tail();
+        let t = self.tail;
         self.ids[t] = slot.into_raw();
+        self.tail = if t + 1 == self.ids.len() { 0 } else { t + 1 };
         self.len += 1;
         Ok(())
     }
@@ -212,9 +244,12 @@ impl SlotFifo {
     /// returns how many.
     #[inline]
     pub(crate) fn fill_run(&mut self, cache: &mut PoolCache, n: usize) -> usize {
-        let t = self.tail();
-        let n = n.min(self.room()).min(self.ids.len() - t);
-        let got = cache.take_raw(&mut self.ids[t..t + n]);
+        let first = self.tail;
+        let n = n.min(self.room());
+        let ids = &mut self.ids[first..];
+        let n = n.min(ids.len());
+        let got = cache.take_raw(&mut ids[..n]);
+        self.tail = if got == ids.len() { 0 } else { first + got };
         self.len += got;
         got
     }
@@ -224,9 +259,10 @@ impl SlotFifo {
     pub(crate) fn drain_to(&mut self, cache: &mut PoolCache, n: usize) {
         let mut left = n.min(self.len);
         while left > 0 {
-            let run = left.min(self.ids.len() - self.head);
-            cache.put_raw(&self.ids[self.head..self.head + run]);
-            self.head = if self.head + run == self.ids.len() { 0 } else { self.head + run };
+            let ids = &self.ids[self.head..];
+            let run = left.min(ids.len());
+            cache.put_raw(&ids[..run]);
+            self.head = if run == ids.len() { 0 } else { self.head + run };
             self.len -= run;
             left -= run;
         }

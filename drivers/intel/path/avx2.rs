@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{Desc, RX_ORDER, RxWords, TX_ORDER, Table, TxWords};
+use super::{Desc, RX_ORDER, RxWords, TX_ORDER, Table, TxWords, group, group_mut};
 use crate::arch::vector::{load_pair, store_pair};
 use crate::pool::Words;
 
@@ -15,6 +15,28 @@ fn twice(words: &Words) -> __m256i {
     // SAFETY: `words` are 16 bytes to read.
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(words.as_ptr().cast()) })
 }
+
+/// A permutation of eight words. The compiler does not get to know it: it would take it for
+/// something else that takes more instructions.
+#[repr(C, align(32))]
+struct Order([u32; 8]);
+
+impl Order {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load(&'static self) -> __m256i {
+        let words: *const __m256i = self.0.as_ptr().cast();
+        // SAFETY: these are 32 bytes to read, aligned.
+        unsafe { words.read_volatile() }
+    }
+}
+
+/// For the first two of four names, and for the last two: which word goes where, for a name in the
+/// first word of each half and, where it matters, word 7 in its last.
+static NAMES_LOW: Order = Order([0, 4, 4, 7, 1, 4, 4, 7]);
+static NAMES_HIGH: Order = Order([2, 4, 4, 7, 3, 4, 4, 7]);
+/// Where names 0 to 3 are after the first words of both halves of two registers were mixed.
+static NAMES_MIXED: Order = Order([0, 4, 1, 5, 0, 0, 0, 0]);
 
 /// The sum of word `N` of both halves.
 #[inline]
@@ -38,21 +60,24 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
     let (look, bias, limit) = (twice(&with.look), twice(&with.bias), twice(&with.limit));
     let (keep, scale, start) = (twice(&with.keep), twice(&with.scale), twice(&with.start));
     let order = twice(&RX_ORDER);
-    let handles = |descriptors, names: &[u32; 2]| {
+    // Names 0 to 3 in the lower half; then zeros, and the headroom in word 7.
+    let (low, high) = (NAMES_LOW.load(), NAMES_HIGH.load());
+    let handles = |descriptors, names, which| {
         let words = _mm256_shuffle_epi8(descriptors, order);
         let types = _mm256_madd_epi16(_mm256_and_si256(words, keep), scale);
         let words = _mm256_blend_epi32::<0b1000_1000>(words, types);
-        // SAFETY: there are 8 bytes of names to read.
-        let names = unsafe { _mm_loadl_epi64(names.as_ptr().cast()) };
-        let names = _mm256_zextsi128_si256(_mm_cvtepu32_epi64(names));
-        let names = _mm256_permute4x64_epi64::<0b11_01_10_00>(names);
-        _mm256_or_si256(words, _mm256_or_si256(names, start))
+        _mm256_or_si256(words, _mm256_permutevar8x32_epi32(names, which))
     };
     let mut lengths = _mm256_setzero_si256();
+    let most = from.len().min(ids.len()).min(to.len()) / 4 * 4;
     let mut n = 0;
-    let ids = ids.as_chunks::<2>().0.as_chunks::<2>().0;
-    let (from, to) = (from.as_chunks::<4>().0, to.as_chunks_mut::<4>().0);
-    for ((from, ids), to) in from.iter().zip(ids).zip(to) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let from: &[Desc; 4] = unsafe { group(from, n) };
+        // SAFETY: as before.
+        let ids: &[u32; 4] = unsafe { group(ids, n) };
+        // SAFETY: as before.
+        let to: &mut [Words; 4] = unsafe { group_mut(to, n) };
         let (a, b) = (load_pair::<0, 4>(from), load_pair::<2, 4>(from));
         let (seen_a, seen_b) = (_mm256_and_si256(a, look), _mm256_and_si256(b, look));
         if !within(limit, _mm256_add_epi32(seen_a, bias), _mm256_add_epi32(seen_b, bias)) {
@@ -60,10 +85,14 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
         }
         lengths = _mm256_add_epi32(lengths, _mm256_add_epi32(seen_a, seen_b));
         let to: *mut Words = to.as_mut_ptr();
+        // SAFETY: there are 16 bytes of names to read.
+        let names = unsafe { _mm_loadu_si128(ids.as_ptr().cast()) };
+        let names = _mm256_inserti128_si256::<0>(start, names);
+        let (a, b) = (handles(a, names, low), handles(b, names, high));
         // SAFETY: there are 64 bytes to write from `to` on.
-        unsafe { _mm256_storeu_si256(to.cast(), handles(a, &ids[0])) };
+        unsafe { _mm256_storeu_si256(to.cast(), a) };
         // SAFETY: this is their second half.
-        unsafe { _mm256_storeu_si256(to.wrapping_add(2).cast(), handles(b, &ids[1])) };
+        unsafe { _mm256_storeu_si256(to.wrapping_add(2).cast(), b) };
         n += 4;
     }
     (n, sum::<3>(lengths))
@@ -72,7 +101,7 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
 /// What two descriptors start from.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn pairs(table: &Table, first: u32, second: u32) -> __m256i {
+fn pairs(table: &Table, first: &u32, second: &u32) -> __m256i {
     // SAFETY: a pair is 16 bytes to read.
     let first = unsafe { _mm_loadu_si128(table.at(first).cast()) };
     // SAFETY: as before.
@@ -83,15 +112,19 @@ fn pairs(table: &Table, first: u32, second: u32) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
     let scale = twice(&[64, 0, 0, 0]);
-    let (low, high) =
-        (_mm256_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0), _mm256_setr_epi32(2, 0, 0, 0, 3, 0, 0, 0));
+    let (low, high) = (NAMES_LOW.load(), NAMES_HIGH.load());
+    let most = ids.len().min(to.len()) / 4 * 4;
     let mut n = 0;
-    for (ids, to) in ids.as_chunks::<4>().0.iter().zip(to.as_chunks::<4>().0) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let ids: &[u32; 4] = unsafe { group(ids, n) };
+        // SAFETY: as before.
+        let to: &[Desc; 4] = unsafe { group(to, n) };
         // SAFETY: there are 16 bytes of names to read.
         let names = unsafe { _mm_loadu_si128(ids.as_ptr().cast()) };
         let names = _mm256_castsi128_si256(names);
         let bytes = |which| _mm256_madd_epi16(_mm256_permutevar8x32_epi32(names, which), scale);
-        let [a, b, c, d] = *ids;
+        let [a, b, c, d] = ids;
         store_pair::<0, 4>(to, _mm256_add_epi64(pairs(table, a, b), bytes(low)));
         store_pair::<2, 4>(to, _mm256_add_epi64(pairs(table, c, d), bytes(high)));
         n += 4;
@@ -109,14 +142,18 @@ fn post(
 ) -> (usize, u64) {
     let (look, bias, limit) = (twice(&with.look), twice(&with.bias), twice(&with.limit));
     let (scale, order) = (twice(&with.scale), twice(&TX_ORDER));
-    // Where names 0 to 3 are after the halves of both registers were mixed.
-    let in_order = _mm256_setr_epi32(0, 4, 1, 5, 0, 0, 0, 0);
+    let in_order = NAMES_MIXED.load();
     let products = |handles| _mm256_madd_epi16(_mm256_shuffle_epi8(handles, order), scale);
     let mut lengths = _mm256_setzero_si256();
+    let most = from.len().min(to.len()).min(ids.len()) / 4 * 4;
     let mut n = 0;
-    let (from, to, ids) =
-        (from.as_chunks::<4>().0, to.as_chunks::<4>().0, ids.as_chunks_mut::<4>().0);
-    for ((from, to), ids) in from.iter().zip(to).zip(ids) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let from: &[Words; 4] = unsafe { group(from, n) };
+        // SAFETY: as before.
+        let to: &[Desc; 4] = unsafe { group(to, n) };
+        // SAFETY: as before.
+        let ids: &mut [u32; 4] = unsafe { group_mut(ids, n) };
         let handles: *const Words = from.as_ptr();
         // SAFETY: there are 64 bytes of handles to read.
         let a = unsafe { _mm256_loadu_si256(handles.cast()) };
@@ -127,9 +164,9 @@ fn post(
             break;
         }
         lengths = _mm256_add_epi32(lengths, _mm256_add_epi32(seen_a, seen_b));
-        let low = pairs(table, from[0][0], from[1][0]);
+        let low = pairs(table, &from[0][0], &from[1][0]);
         store_pair::<0, 4>(to, _mm256_add_epi64(low, products(a)));
-        let high = pairs(table, from[2][0], from[3][0]);
+        let high = pairs(table, &from[2][0], &from[3][0]);
         store_pair::<2, 4>(to, _mm256_add_epi64(high, products(b)));
         let names = _mm256_permutevar8x32_epi32(_mm256_unpacklo_epi32(a, b), in_order);
         // SAFETY: there are 16 bytes of names to write.

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{Desc, RX_ORDER, RxWords, TX_ORDER, Table, TxWords};
+use super::{Desc, RX_ORDER, RxWords, TX_ORDER, Table, TxWords, group, group_mut};
 use crate::arch::vector::{load_four, store_four};
 use crate::pool::Words;
 
@@ -62,9 +62,15 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
         _mm512_ternarylogic_epi32::<0xfe>(words, names, start)
     };
     let mut lengths = _mm512_setzero_si512();
+    let most = from.len().min(ids.len()).min(to.len()) / 8 * 8;
     let mut n = 0;
-    let (from, ids) = (from.as_chunks::<8>().0, ids.as_chunks::<8>().0);
-    for ((from, ids), to) in from.iter().zip(ids).zip(to.as_chunks_mut::<8>().0) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let from: &[Desc; 8] = unsafe { group(from, n) };
+        // SAFETY: as before.
+        let ids: &[u32; 8] = unsafe { group(ids, n) };
+        // SAFETY: as before.
+        let to: &mut [Words; 8] = unsafe { group_mut(to, n) };
         let (a, b) = (load_four::<0, 8>(from), load_four::<4, 8>(from));
         let (seen_a, seen_b) = (_mm512_and_si512(a, look), _mm512_and_si512(b, look));
         if !within(limit, _mm512_add_epi32(seen_a, bias), _mm512_add_epi32(seen_b, bias)) {
@@ -85,9 +91,9 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
 /// What four descriptors start from.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn pairs(table: &Table, names: [u32; 4]) -> __m512i {
+fn pairs(table: &Table, names: [&u32; 4]) -> __m512i {
     // SAFETY: a pair is 16 bytes to read.
-    let pair = |id| unsafe { _mm_loadu_si128(table.at(id).cast()) };
+    let pair = |name| unsafe { _mm_loadu_si128(table.at(name).cast()) };
     let [a, b, c, d] = names;
     let pairs = _mm512_castsi128_si512(pair(a));
     let pairs = _mm512_inserti32x4::<1>(pairs, pair(b));
@@ -98,10 +104,15 @@ fn pairs(table: &Table, names: [u32; 4]) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
     let scale = four_times(&[64, 0, 0, 0]);
+    let most = ids.len().min(to.len()) / 8 * 8;
     let mut n = 0;
-    for (ids, to) in ids.as_chunks::<8>().0.iter().zip(to.as_chunks::<8>().0) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let ids: &[u32; 8] = unsafe { group(ids, n) };
+        // SAFETY: as before.
+        let to: &[Desc; 8] = unsafe { group(to, n) };
         let [low, high] = spread(ids).map(|names| _mm512_madd_epi16(names, scale));
-        let [a, b, c, d, e, f, g, h] = *ids;
+        let [a, b, c, d, e, f, g, h] = ids;
         store_four::<0, 8>(to, _mm512_add_epi64(pairs(table, [a, b, c, d]), low));
         store_four::<4, 8>(to, _mm512_add_epi64(pairs(table, [e, f, g, h]), high));
         n += 8;
@@ -124,9 +135,15 @@ fn post(
     let in_order = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 0, 0, 0, 0, 0, 0, 0);
     let products = |handles| _mm512_madd_epi16(_mm512_shuffle_epi8(handles, order), scale);
     let mut lengths = _mm512_setzero_si512();
+    let most = from.len().min(to.len()).min(ids.len()) / 8 * 8;
     let mut n = 0;
-    let (from, to) = (from.as_chunks::<8>().0, to.as_chunks::<8>().0);
-    for ((from, to), ids) in from.iter().zip(to).zip(ids.as_chunks_mut::<8>().0) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let from: &[Words; 8] = unsafe { group(from, n) };
+        // SAFETY: as before.
+        let to: &[Desc; 8] = unsafe { group(to, n) };
+        // SAFETY: as before.
+        let ids: &mut [u32; 8] = unsafe { group_mut(ids, n) };
         let handles: *const Words = from.as_ptr();
         // SAFETY: there are 128 bytes of handles to read.
         let a = unsafe { _mm512_loadu_si512(handles.cast()) };
@@ -137,7 +154,7 @@ fn post(
             break;
         }
         lengths = _mm512_add_epi32(lengths, _mm512_add_epi32(seen_a, seen_b));
-        let names = from.map(|words| words[0]);
+        let names = from.each_ref().map(|words| &words[0]);
         let [i, j, k, l, o, p, q, r] = names;
         store_four::<0, 8>(to, _mm512_add_epi64(pairs(table, [i, j, k, l]), products(a)));
         store_four::<4, 8>(to, _mm512_add_epi64(pairs(table, [o, p, q, r]), products(b)));

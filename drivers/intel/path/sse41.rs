@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{Desc, RX_ORDER, RxWords, TX_ORDER, Table, TxWords};
+use super::{Desc, RX_ORDER, RxWords, TX_ORDER, Table, TxWords, group, group_mut};
 use crate::arch::vector::{load_one, store_one};
 use crate::pool::Words;
 
@@ -37,9 +37,15 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
     let (keep, scale, start) = (load(&with.keep), load(&with.scale), load(&with.start));
     let order = load(&RX_ORDER);
     let mut lengths = _mm_setzero_si128();
+    let most = from.len().min(ids.len()).min(to.len()) / 4 * 4;
     let mut n = 0;
-    let (from, ids) = (from.as_chunks::<4>().0, ids.as_chunks::<4>().0);
-    for ((from, ids), to) in from.iter().zip(ids).zip(to.as_chunks_mut::<4>().0) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let from: &[Desc; 4] = unsafe { group(from, n) };
+        // SAFETY: as before.
+        let ids: &[u32; 4] = unsafe { group(ids, n) };
+        // SAFETY: as before.
+        let to: &mut [Words; 4] = unsafe { group_mut(to, n) };
         let all = [
             load_one::<0, 4>(from),
             load_one::<1, 4>(from),
@@ -68,24 +74,29 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
 /// What a descriptor starts from.
 #[inline]
 #[target_feature(enable = "sse4.1,ssse3")]
-fn pair(table: &Table, id: u32) -> __m128i {
+fn pair(table: &Table, name: &u32) -> __m128i {
     // SAFETY: a pair is 16 bytes to read.
-    unsafe { _mm_loadu_si128(table.at(id).cast()) }
+    unsafe { _mm_loadu_si128(table.at(name).cast()) }
 }
 
 #[target_feature(enable = "sse4.1,ssse3")]
 fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
     let scale = load(&[64, 0, 0, 0]);
-    let descriptor = |id: u32| {
-        let bytes = _mm_madd_epi16(_mm_cvtsi32_si128(id as i32), scale);
-        _mm_add_epi64(pair(table, id), bytes)
+    let descriptor = |name: &u32| {
+        let bytes = _mm_madd_epi16(_mm_cvtsi32_si128(*name as i32), scale);
+        _mm_add_epi64(pair(table, name), bytes)
     };
+    let most = ids.len().min(to.len()) / 4 * 4;
     let mut n = 0;
-    for (ids, to) in ids.as_chunks::<4>().0.iter().zip(to.as_chunks::<4>().0) {
-        store_one::<0, 4>(to, descriptor(ids[0]));
-        store_one::<1, 4>(to, descriptor(ids[1]));
-        store_one::<2, 4>(to, descriptor(ids[2]));
-        store_one::<3, 4>(to, descriptor(ids[3]));
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let ids: &[u32; 4] = unsafe { group(ids, n) };
+        // SAFETY: as before.
+        let to: &[Desc; 4] = unsafe { group(to, n) };
+        store_one::<0, 4>(to, descriptor(&ids[0]));
+        store_one::<1, 4>(to, descriptor(&ids[1]));
+        store_one::<2, 4>(to, descriptor(&ids[2]));
+        store_one::<3, 4>(to, descriptor(&ids[3]));
         n += 4;
     }
     n
@@ -102,25 +113,30 @@ fn post(
     let (look, bias, limit) = (load(&with.look), load(&with.bias), load(&with.limit));
     let (scale, order) = (load(&with.scale), load(&TX_ORDER));
     let mut lengths = _mm_setzero_si128();
+    let most = from.len().min(to.len()).min(ids.len()) / 4 * 4;
     let mut n = 0;
-    let (from, to) = (from.as_chunks::<4>().0, to.as_chunks::<4>().0);
-    for ((from, to), ids) in from.iter().zip(to).zip(ids.as_chunks_mut::<4>().0) {
+    while n < most {
+        // SAFETY: a whole group is left of each.
+        let from: &[Words; 4] = unsafe { group(from, n) };
+        // SAFETY: as before.
+        let to: &[Desc; 4] = unsafe { group(to, n) };
+        // SAFETY: as before.
+        let ids: &mut [u32; 4] = unsafe { group_mut(ids, n) };
         let all = from.each_ref().map(|words| load(words));
         let seen = all.map(|handle| _mm_and_si128(handle, look));
         if !within(limit, seen.map(|handle| _mm_add_epi32(handle, bias))) {
             break;
         }
         lengths = _mm_add_epi32(lengths, sum(seen));
-        let names = from.map(|words| words[0]);
         let descriptor = |i: usize| {
             let products = _mm_madd_epi16(_mm_shuffle_epi8(all[i], order), scale);
-            _mm_add_epi64(pair(table, names[i]), products)
+            _mm_add_epi64(pair(table, &from[i][0]), products)
         };
         store_one::<0, 4>(to, descriptor(0));
         store_one::<1, 4>(to, descriptor(1));
         store_one::<2, 4>(to, descriptor(2));
         store_one::<3, 4>(to, descriptor(3));
-        *ids = names;
+        *ids = from.map(|words| words[0]);
         n += 4;
     }
     (n, u64::from(_mm_extract_epi32::<1>(lengths) as u32))

@@ -5,7 +5,7 @@
 //! it is the place of a chunk's entry in a table of pairs of words (see the vector paths).
 
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::{CHUNK, LINE};
@@ -26,14 +26,19 @@ const _: () = assert!(CHUNK_LINES <= 1 << (CHUNK_SHIFT - 1) && MAX_CHUNKS <= NAM
 /// named 0.
 pub(crate) const MAX_CHUNKS: usize = 8192;
 
-struct Entry {
+/// What the packet path wants to know of a chunk.
+struct Place {
     base: AtomicPtr<u8>,
-    pool: AtomicPtr<PoolInner>,
+    /// Where the room for data ends in its slots, in bytes.
+    end: AtomicUsize,
 }
 
-static TABLE: [Entry; MAX_CHUNKS] = [const {
-    Entry { base: AtomicPtr::new(ptr::null_mut()), pool: AtomicPtr::new(ptr::null_mut()) }
-}; MAX_CHUNKS];
+// Both have an entry for whatever a name can tell; pages that no chunk needs are never touched.
+static PLACES: [Place; NAMED_CHUNKS] =
+    [const { Place { base: AtomicPtr::new(ptr::null_mut()), end: AtomicUsize::new(0) } };
+        NAMED_CHUNKS];
+static POOLS: [AtomicPtr<PoolInner>; NAMED_CHUNKS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; NAMED_CHUNKS];
 
 /// Serialises giving out and taking back ids.
 static IDS: Mutex<()> = Mutex::new(());
@@ -47,9 +52,9 @@ pub(super) struct ChunkIds {
 
 impl ChunkIds {
     /// Registers a mapping's chunks.
-    pub(super) fn register(base: *mut u8, count: usize) -> Result<Self> {
+    pub(super) fn register(base: *mut u8, count: usize, end: usize) -> Result<Self> {
         let _guard = IDS.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = |i: &usize| TABLE[*i].base.load(Ordering::Relaxed).is_null();
+        let free = |i: &usize| PLACES[*i].base.load(Ordering::Relaxed).is_null();
         let mut first = 1;
         while first + count <= MAX_CHUNKS {
             match (first..first + count).rev().find(|i| !free(i)) {
@@ -57,7 +62,8 @@ impl ChunkIds {
                 None => {
                     for i in 0..count {
                         let at = base.wrapping_add(i * CHUNK);
-                        TABLE[first + i].base.store(at, Ordering::Relaxed);
+                        PLACES[first + i].base.store(at, Ordering::Relaxed);
+                        PLACES[first + i].end.store(end, Ordering::Relaxed);
                     }
                     return Ok(Self { first: first as u32, count: count as u32 });
                 }
@@ -75,8 +81,9 @@ impl Drop for ChunkIds {
     fn drop(&mut self) {
         let _guard = IDS.lock().unwrap_or_else(PoisonError::into_inner);
         for i in self.first..self.first + self.count {
-            TABLE[i as usize].pool.store(ptr::null_mut(), Ordering::Relaxed);
-            TABLE[i as usize].base.store(ptr::null_mut(), Ordering::Relaxed);
+            POOLS[i as usize].store(ptr::null_mut(), Ordering::Relaxed);
+            PLACES[i as usize].end.store(0, Ordering::Relaxed);
+            PLACES[i as usize].base.store(ptr::null_mut(), Ordering::Relaxed);
         }
     }
 }
@@ -111,18 +118,24 @@ pub(crate) const fn bytes_of(id: u32) -> u64 {
 /// chunk was registered.
 #[inline(always)]
 pub(crate) fn chunk_base(id: u32) -> *mut u8 {
-    TABLE[chunk_of(id) as usize % MAX_CHUNKS].base.load(Ordering::Relaxed)
+    PLACES[chunk_of(id) as usize].base.load(Ordering::Relaxed)
+}
+
+/// Where the room for data ends in slot `id`, in bytes from its start.
+#[inline(always)]
+pub(crate) fn room_end(id: u32) -> usize {
+    PLACES[chunk_of(id) as usize].end.load(Ordering::Relaxed)
 }
 
 /// The pool that the chunk of slot `id` belongs to.
 #[inline(always)]
 pub(crate) fn chunk_pool(id: u32) -> *mut PoolInner {
-    TABLE[chunk_of(id) as usize % MAX_CHUNKS].pool.load(Ordering::Relaxed)
+    POOLS[chunk_of(id) as usize].load(Ordering::Relaxed)
 }
 
 /// Names the pool of a run of chunks.
 pub(crate) fn set_chunk_pool(first: u32, count: u32, pool: *mut PoolInner) {
     for i in first..first + count {
-        TABLE[i as usize].pool.store(pool, Ordering::Relaxed);
+        POOLS[i as usize].store(pool, Ordering::Relaxed);
     }
 }

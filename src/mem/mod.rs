@@ -19,7 +19,7 @@ pub use backing::{Backing, Mapping, clean_stale};
 pub(crate) use borrowed::Borrowed;
 pub(crate) use chunk::{
     CHUNK_LINES, MAX_CHUNKS, NAMED_CHUNKS, bytes_of, chunk_base, chunk_of, chunk_pool, line_of,
-    name, set_chunk_pool,
+    name, room_end, set_chunk_pool,
 };
 pub use physical::PhysicalMap;
 pub use ring::{RingBlock, RingMem};

@@ -131,7 +131,8 @@ impl SlotMem {
     ) -> Result<Arc<Self>> {
         let chunks = count.div_ceil(geometry.per_chunk) as usize;
         let mapping = Mapping::new(backing, chunks * CHUNK, node)?;
-        let ids = ChunkIds::register(mapping.as_ptr(), chunks)?;
+        let end = usize::from(geometry.headroom + geometry.room);
+        let ids = ChunkIds::register(mapping.as_ptr(), chunks, end)?;
         let entries = chunks * CHUNK_ENTRIES as usize;
         let free = || CachePadded::new([const { AtomicU8::new(FREE) }; GROUP]);
         Ok(Arc::new(Self {

@@ -1,8 +1,10 @@
 //! A worker's own stock of free slots, over the pool's depot.
 
 use super::depot::MAG;
+use super::mbuf::WHOSE;
 use super::{Batch, Mbuf, Mempool, Slot};
-use crate::mem::chunk_of;
+use crate::error::{Error, Result};
+use crate::mem::name;
 
 /// Slots a cache holds at most: two magazines beside a burst each way.
 const CAPACITY: usize = 256;
@@ -22,9 +24,10 @@ pub struct PoolCache {
     pool: Mempool,
     slots: Box<[u32; CAPACITY]>,
     len: usize,
-    /// Of the pool, close at hand: its chunks and the headroom of a fresh packet.
-    chunks: std::ops::Range<u32>,
+    /// Of the pool, close at hand: its names, and the headroom of a fresh packet.
+    names: std::ops::Range<u32>,
     headroom: u16,
+    room: u16,
     /// Slots taken from the depot less those put back, not yet in the pool's balance.
     taken: i64,
 }
@@ -32,9 +35,10 @@ pub struct PoolCache {
 impl PoolCache {
     pub(super) fn new(pool: Mempool) -> Self {
         let (first, count) = (pool.mem().first_chunk(), pool.mem().chunks());
-        let headroom = pool.geometry().headroom();
+        let (headroom, room) = (pool.geometry().headroom(), pool.geometry().room());
         let slots = Box::new([0; CAPACITY]);
-        Self { pool, slots, len: 0, chunks: first..first + count, headroom, taken: 0 }
+        let names = name(first, 0)..name(first + count, 0);
+        Self { pool, slots, len: 0, names, headroom, room, taken: 0 }
     }
 
     /// The pool it belongs to.
@@ -52,6 +56,31 @@ impl PoolCache {
     /// returns how many.
     #[inline]
     pub fn alloc_batch(&mut self, out: &mut Batch, n: usize) -> usize {
+        self.alloc_words(out, n, 0)
+    }
+
+    /// As [`alloc_batch`](Self::alloc_batch), packets of `len` bytes each, which are whatever the
+    /// buffers held: to be filled by the caller.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `len` is more than the [`room`](crate::mem::Geometry::room) of a
+    /// buffer.
+    #[inline]
+    pub fn alloc_batch_sized(&mut self, out: &mut Batch, n: usize, len: u16) -> Result<usize> {
+        if len > self.room {
+            return Err(self.no_room(len));
+        }
+        Ok(self.alloc_words(out, n, len))
+    }
+
+    #[cold]
+    fn no_room(&self, len: u16) -> Error {
+        Error::config("packet length", len, format!("0 to {} in one buffer", self.room))
+    }
+
+    /// `len` is at most the room of a buffer.
+    #[inline(always)]
+    fn alloc_words(&mut self, out: &mut Batch, n: usize, len: u16) -> usize {
         let wanted = n.min(out.room());
         out.compact();
         let mut left = wanted;
@@ -65,7 +94,7 @@ impl PoolCache {
             let places = &mut out.spare()[..n];
             for i in 0..n {
                 self.pool.note_taken(ids[i]);
-                places[i] = Mbuf::empty_words(ids[i], self.headroom);
+                places[i] = Mbuf::fresh_words(ids[i], len, self.headroom);
             }
             // SAFETY: the loop has written `n` places with names in `slots[..len]`, which are this
             // cache's to give, and `len` has let go of them.
@@ -88,18 +117,22 @@ impl PoolCache {
             if self.len == CAPACITY {
                 self.unload();
             }
-            let (first, count) = (self.chunks.start, self.chunks.end - self.chunks.start);
-            let most = packets.len().min(CAPACITY - self.len);
-            let places = &mut self.slots[self.len..self.len + most];
-            let offered = &packets.as_slice()[..most];
+            let (first, span) = (u64::from(self.names.start), u64::from(self.names.end));
+            let span = span - first;
+            let places = &mut self.slots[self.len..];
+            let offered = Mbuf::words(packets.as_slice());
+            let most = offered.len().min(places.len());
+            let (offered, places) = (&offered[..most], &mut places[..most]);
             let mut n = 0;
             while n < most {
-                let m = &offered[n];
-                if m.is_chain() || chunk_of(m.id()).wrapping_sub(first) >= count {
+                let [id, size, ..] = offered[n];
+                // A chain, or a name of another pool, is beyond.
+                let whose = (u64::from(id) | u64::from(size) << 32) & WHOSE;
+                if whose.wrapping_sub(first) >= span {
                     break;
                 }
-                self.pool.note_freed(m.id());
-                places[n] = m.id();
+                self.pool.note_freed(id);
+                places[n] = id;
                 n += 1;
             }
             self.len += n;
@@ -126,8 +159,7 @@ impl PoolCache {
 
     #[inline]
     pub(crate) fn put_slot(&mut self, slot: Slot) {
-        let chunk = chunk_of(slot.id());
-        if !self.chunks.contains(&chunk) {
+        if !self.names.contains(&slot.id()) {
             return slot.free();
         }
         if self.len == CAPACITY {

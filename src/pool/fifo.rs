@@ -11,8 +11,15 @@ use crate::mem::{Geometry, Lent, SlotMem, chunk_pool};
 /// from 1 to the room of a buffer, no chain bit, and the headroom as offset.
 pub(crate) unsafe trait Harvest<D> {
     /// Takes descriptors from the first on while they are of whole, undamaged packets in one
-    /// buffer each. Returns how many, and the packets' bytes. The slices are equally long.
-    fn harvest(&self, descriptors: &[D], ids: &[u32], places: &mut [Words]) -> (usize, u64);
+    /// buffer each, and at most `most` or as many as there are of all. Returns how many, and the
+    /// packets' bytes.
+    fn harvest(
+        &self,
+        descriptors: &[D],
+        ids: &[u32],
+        places: &mut [Words],
+        most: usize,
+    ) -> (usize, u64);
 }
 
 /// Makes descriptors of packets to be sent.
@@ -22,9 +29,15 @@ pub(crate) unsafe trait Harvest<D> {
 /// no chain; nor is a packet that `post_one` takes.
 pub(crate) unsafe trait Post<D> {
     /// Fills descriptors for packets from the first on while these are in one buffer each, known to
-    /// the device, and of a length that it sends. Returns how many, and their bytes. The slices are
-    /// equally long.
-    fn post(&self, packets: &[Words], descriptors: &[D], ids: &mut [u32]) -> (usize, u64);
+    /// the device, and of a length that it sends, and at most `most` or as many as there are of
+    /// all. Returns how many, and their bytes.
+    fn post(
+        &self,
+        packets: &[Words],
+        descriptors: &[D],
+        ids: &mut [u32],
+        most: usize,
+    ) -> (usize, u64);
 
     /// The same for one packet.
     fn post_one(&self, packet: &Words, descriptor: &D) -> Option<u64>;
@@ -104,8 +117,7 @@ impl SlotFifo {
         let first = self.head;
         let (ids, ring) = (&self.ids[first..], &ring[first..]);
         let places = out.spare();
-        let most = ring.len().min(self.len).min(places.len());
-        let (gone, mut bytes) = kernel.harvest(&ring[..most], &ids[..most], &mut places[..most]);
+        let (gone, mut bytes) = kernel.harvest(ring, ids, places, self.len);
         let mut arrived = gone;
         if software {
             arrived = 0;
@@ -142,8 +154,7 @@ impl SlotFifo {
         let room = self.ids.len() - 1 - self.len;
         let (ids, ring) = (&mut self.ids[first..], &ring[first..]);
         let packets = Mbuf::words(batch.as_slice());
-        let n = ids.len().min(room).min(packets.len());
-        let (sent, bytes) = kernel.post(&packets[..n], &ring[..n], &mut ids[..n]);
+        let (sent, bytes) = kernel.post(packets, ring, ids, room);
         if software {
             for id in &ids[..sent] {
                 Self::mem(*id).lend(*id, Lent::Tx);

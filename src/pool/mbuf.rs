@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::{PoolInner, Slot};
 use crate::error::{Error, Result};
-use crate::mem::{bytes_of, chunk_base, chunk_pool};
+use crate::mem::{bytes_of, chunk_base, chunk_pool, room_end};
 
 /// A handle as plain words, which the ring engine and its vector code read and write:
 ///
@@ -31,6 +31,8 @@ pub(crate) const FLAG_L4_ERROR: u32 = 1 << 13;
 pub(crate) const FLAG_L4_CHECKED: u32 = 1 << 14;
 const FLAG_IP_CHECKED: u32 = 1 << 15;
 const RSS_TYPE: u32 = 0xf;
+/// Of a handle's first two words as one: what tells whether it is one buffer of a certain pool.
+pub(super) const WHOSE: u64 = u32::MAX as u64 | (CHAIN as u64) << 32;
 /// In the word of the length: the slot's link names a further segment. So a chain's length is
 /// never that of one plain packet.
 const CHAIN: u32 = 1 << 15;
@@ -151,10 +153,10 @@ impl fmt::Debug for Mbuf {
 }
 
 impl Mbuf {
-    /// An empty packet in slot `id`, as words.
+    /// A fresh packet in slot `id`, as words.
     #[inline(always)]
-    pub(super) fn empty_words(id: u32, headroom: u16) -> Words {
-        RxMeta::default().words(id, headroom)
+    pub(super) fn fresh_words(id: u32, len: u16, headroom: u16) -> Words {
+        RxMeta { size: u32::from(len), ..RxMeta::default() }.words(id, headroom)
     }
 
     #[inline(always)]
@@ -274,8 +276,7 @@ impl Mbuf {
     /// Bytes that can be appended to the first segment.
     #[inline]
     pub fn tailroom(&self) -> usize {
-        let g = self.pool().mem.geometry();
-        usize::from(g.headroom() + g.room()) - usize::from(self.offset()) - self.len()
+        room_end(self.id()) - usize::from(self.offset()) - self.len()
     }
 
     /// Makes the packet `len` bytes long; bytes that come in at the end keep whatever the buffer
@@ -285,7 +286,7 @@ impl Mbuf {
     /// [`Error::Config`] when `len` does not fit into the buffer, or the packet is a chain.
     #[inline]
     pub fn set_len(&mut self, len: usize) -> Result<()> {
-        if len > self.len() + self.tailroom() || self.is_chain() {
+        if usize::from(self.offset()).saturating_add(len) > room_end(self.id()) || self.is_chain() {
             return Err(self.no_room("packet length", len));
         }
         self.set_size(len);

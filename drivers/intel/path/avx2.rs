@@ -55,8 +55,16 @@ fn within(limit: __m256i, a: __m256i, b: __m256i) -> bool {
     _mm256_movemask_epi8(_mm256_and_si256(a, b)) == -1
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "avx2")]
-fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usize, u64) {
+unsafe fn harvest(
+    with: &RxWords,
+    from: *const Desc,
+    ids: *const u32,
+    to: *mut Words,
+    most: usize,
+) -> (usize, u64) {
     let (look, bias, limit) = (twice(&with.look), twice(&with.bias), twice(&with.limit));
     let (keep, scale, start) = (twice(&with.keep), twice(&with.scale), twice(&with.start));
     let order = twice(&RX_ORDER);
@@ -69,7 +77,7 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
         _mm256_or_si256(words, _mm256_permutevar8x32_epi32(names, which))
     };
     let mut lengths = _mm256_setzero_si256();
-    let most = from.len().min(ids.len()).min(to.len()) / 4 * 4;
+    let most = most / 4 * 4;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.
@@ -109,11 +117,13 @@ fn pairs(table: &Table, first: &u32, second: &u32) -> __m256i {
     _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(first), second)
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "avx2")]
-fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
+unsafe fn refill(table: &Table, ids: *const u32, to: *const Desc, most: usize) -> usize {
     let scale = twice(&[64, 0, 0, 0]);
     let (low, high) = (NAMES_LOW.load(), NAMES_HIGH.load());
-    let most = ids.len().min(to.len()) / 4 * 4;
+    let most = most / 4 * 4;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.
@@ -132,20 +142,23 @@ fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
     n
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "avx2")]
-fn post(
+unsafe fn post(
     with: &TxWords,
     table: &Table,
-    from: &[Words],
-    to: &[Desc],
-    ids: &mut [u32],
+    from: *const Words,
+    to: *const Desc,
+    ids: *mut u32,
+    most: usize,
 ) -> (usize, u64) {
     let (look, bias, limit) = (twice(&with.look), twice(&with.bias), twice(&with.limit));
     let (scale, order) = (twice(&with.scale), twice(&TX_ORDER));
     let in_order = NAMES_MIXED.load();
     let products = |handles| _mm256_madd_epi16(_mm256_shuffle_epi8(handles, order), scale);
     let mut lengths = _mm256_setzero_si256();
-    let most = from.len().min(to.len()).min(ids.len()) / 4 * 4;
+    let most = most / 4 * 4;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.

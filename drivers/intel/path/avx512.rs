@@ -48,8 +48,16 @@ fn spread(names: &[u32; 8]) -> [__m512i; 2] {
     [low, high].map(|which| _mm512_maskz_permutexvar_epi32(FIRST, which, names))
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usize, u64) {
+unsafe fn harvest(
+    with: &RxWords,
+    from: *const Desc,
+    ids: *const u32,
+    to: *mut Words,
+    most: usize,
+) -> (usize, u64) {
     let (look, bias) = (four_times(&with.look), four_times(&with.bias));
     let (limit, keep) = (four_times(&with.limit), four_times(&with.keep));
     let (scale, start) = (four_times(&with.scale), four_times(&with.start));
@@ -62,7 +70,7 @@ fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usi
         _mm512_ternarylogic_epi32::<0xfe>(words, names, start)
     };
     let mut lengths = _mm512_setzero_si512();
-    let most = from.len().min(ids.len()).min(to.len()) / 8 * 8;
+    let most = most / 8 * 8;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.
@@ -101,10 +109,12 @@ fn pairs(table: &Table, names: [&u32; 4]) -> __m512i {
     _mm512_inserti32x4::<3>(pairs, pair(d))
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
+unsafe fn refill(table: &Table, ids: *const u32, to: *const Desc, most: usize) -> usize {
     let scale = four_times(&[64, 0, 0, 0]);
-    let most = ids.len().min(to.len()) / 8 * 8;
+    let most = most / 8 * 8;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.
@@ -120,13 +130,16 @@ fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
     n
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn post(
+unsafe fn post(
     with: &TxWords,
     table: &Table,
-    from: &[Words],
-    to: &[Desc],
-    ids: &mut [u32],
+    from: *const Words,
+    to: *const Desc,
+    ids: *mut u32,
+    most: usize,
 ) -> (usize, u64) {
     let (look, bias) = (four_times(&with.look), four_times(&with.bias));
     let (limit, scale) = (four_times(&with.limit), four_times(&with.scale));
@@ -135,7 +148,7 @@ fn post(
     let in_order = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 0, 0, 0, 0, 0, 0, 0);
     let products = |handles| _mm512_madd_epi16(_mm512_shuffle_epi8(handles, order), scale);
     let mut lengths = _mm512_setzero_si512();
-    let most = from.len().min(to.len()).min(ids.len()) / 8 * 8;
+    let most = most / 8 * 8;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.

@@ -49,15 +49,17 @@ macro_rules! witness {
                 ids: &[u32],
                 to: &mut [Words],
             ) -> (usize, u64) {
-                // SAFETY: `self` is there, so the processor can.
-                unsafe { harvest(with, from, ids, to) }
+                let most = from.len().min(ids.len()).min(to.len());
+                // SAFETY: `self` is there, so the processor can; there are so many of each.
+                unsafe { harvest(with, from.as_ptr(), ids.as_ptr(), to.as_mut_ptr(), most) }
             }
 
             /// As `RxPath::refill`, in whole groups.
             #[inline(always)]
             pub(super) fn refill(self, table: &Table, ids: &[u32], to: &[Desc]) -> usize {
-                // SAFETY: `self` is there, so the processor can.
-                unsafe { refill(table, ids, to) }
+                let most = ids.len().min(to.len());
+                // SAFETY: `self` is there, so the processor can; there are so many of each.
+                unsafe { refill(table, ids.as_ptr(), to.as_ptr(), most) }
             }
 
             /// As `Post::post`, in whole groups.
@@ -70,8 +72,10 @@ macro_rules! witness {
                 to: &[Desc],
                 ids: &mut [u32],
             ) -> (usize, u64) {
-                // SAFETY: `self` is there, so the processor can.
-                unsafe { post(with, table, from, to, ids) }
+                let most = from.len().min(to.len()).min(ids.len());
+                let (from, to, ids) = (from.as_ptr(), to.as_ptr(), ids.as_mut_ptr());
+                // SAFETY: `self` is there, so the processor can; there are so many of each.
+                unsafe { post(with, table, from, to, ids, most) }
             }
         }
     };
@@ -194,27 +198,23 @@ const TX_ORDER: Words = [0x0f0e_0100, 0x8080_8080, 0x8080_0504, 0x8080_0504];
 /// A group of `N` from `at` on.
 ///
 /// # Safety
-/// There are so many.
+/// They are there, for as long as the reference is.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
-unsafe fn group<T, const N: usize>(of: &[T], at: usize) -> &[T; N] {
-    debug_assert!(at + N <= of.len());
-    let first: *const [T; N] = of.as_ptr().wrapping_add(at).cast();
-    // SAFETY: the caller vouches that all of it is within `of`.
-    unsafe { &*first }
+unsafe fn group<'a, T, const N: usize>(of: *const T, at: usize) -> &'a [T; N] {
+    // SAFETY: the caller vouches for them.
+    unsafe { &*of.wrapping_add(at).cast() }
 }
 
 /// The same, to change.
 ///
 /// # Safety
-/// There are so many.
+/// As for [`group`], and nobody else has them.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
-unsafe fn group_mut<T, const N: usize>(of: &mut [T], at: usize) -> &mut [T; N] {
-    debug_assert!(at + N <= of.len());
-    let first: *mut [T; N] = of.as_mut_ptr().wrapping_add(at).cast();
-    // SAFETY: the caller vouches that all of it is within `of`.
-    unsafe { &mut *first }
+unsafe fn group_mut<'a, T, const N: usize>(of: *mut T, at: usize) -> &'a mut [T; N] {
+    // SAFETY: the caller vouches for them.
+    unsafe { &mut *of.wrapping_add(at).cast() }
 }
 
 /// Fewer descriptors than this are not worth a call.
@@ -317,9 +317,15 @@ impl RxPath {
 // descriptor.
 unsafe impl Harvest<Desc> for RxPath {
     #[inline(always)]
-    fn harvest(&self, descriptors: &[Desc], ids: &[u32], places: &mut [Words]) -> (usize, u64) {
+    fn harvest(
+        &self,
+        descriptors: &[Desc],
+        ids: &[u32],
+        places: &mut [Words],
+        most: usize,
+    ) -> (usize, u64) {
         let (mut n, mut bytes) = (0, 0);
-        let most = descriptors.len().min(ids.len()).min(places.len());
+        let most = descriptors.len().min(ids.len()).min(places.len()).min(most);
         let (descriptors, ids, places) = (&descriptors[..most], &ids[..most], &mut places[..most]);
         if most >= GROUP {
             (n, bytes) = vector!(self.loops, harvest(&self.words, descriptors, ids, places));
@@ -430,9 +436,15 @@ unsafe impl Post<Desc> for TxPath {
     }
 
     #[inline(always)]
-    fn post(&self, packets: &[Words], descriptors: &[Desc], ids: &mut [u32]) -> (usize, u64) {
+    fn post(
+        &self,
+        packets: &[Words],
+        descriptors: &[Desc],
+        ids: &mut [u32],
+        most: usize,
+    ) -> (usize, u64) {
         let (mut n, mut bytes) = (0, 0);
-        let most = packets.len().min(descriptors.len()).min(ids.len());
+        let most = packets.len().min(descriptors.len()).min(ids.len()).min(most);
         let (packets, descriptors, ids) =
             (&packets[..most], &descriptors[..most], &mut ids[..most]);
         if most >= GROUP {

@@ -31,13 +31,21 @@ fn sum(all: [__m128i; 4]) -> __m128i {
     _mm_add_epi32(_mm_add_epi32(a, b), _mm_add_epi32(c, d))
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "sse4.1,ssse3")]
-fn harvest(with: &RxWords, from: &[Desc], ids: &[u32], to: &mut [Words]) -> (usize, u64) {
+unsafe fn harvest(
+    with: &RxWords,
+    from: *const Desc,
+    ids: *const u32,
+    to: *mut Words,
+    most: usize,
+) -> (usize, u64) {
     let (look, bias, limit) = (load(&with.look), load(&with.bias), load(&with.limit));
     let (keep, scale, start) = (load(&with.keep), load(&with.scale), load(&with.start));
     let order = load(&RX_ORDER);
     let mut lengths = _mm_setzero_si128();
-    let most = from.len().min(ids.len()).min(to.len()) / 4 * 4;
+    let most = most / 4 * 4;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.
@@ -79,14 +87,16 @@ fn pair(table: &Table, name: &u32) -> __m128i {
     unsafe { _mm_loadu_si128(table.at(name).cast()) }
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "sse4.1,ssse3")]
-fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
+unsafe fn refill(table: &Table, ids: *const u32, to: *const Desc, most: usize) -> usize {
     let scale = load(&[64, 0, 0, 0]);
     let descriptor = |name: &u32| {
         let bytes = _mm_madd_epi16(_mm_cvtsi32_si128(*name as i32), scale);
         _mm_add_epi64(pair(table, name), bytes)
     };
-    let most = ids.len().min(to.len()) / 4 * 4;
+    let most = most / 4 * 4;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.
@@ -102,18 +112,21 @@ fn refill(table: &Table, ids: &[u32], to: &[Desc]) -> usize {
     n
 }
 
+/// # Safety
+/// There are `most` of each; those that are written are nobody else's, but for descriptors.
 #[target_feature(enable = "sse4.1,ssse3")]
-fn post(
+unsafe fn post(
     with: &TxWords,
     table: &Table,
-    from: &[Words],
-    to: &[Desc],
-    ids: &mut [u32],
+    from: *const Words,
+    to: *const Desc,
+    ids: *mut u32,
+    most: usize,
 ) -> (usize, u64) {
     let (look, bias, limit) = (load(&with.look), load(&with.bias), load(&with.limit));
     let (scale, order) = (load(&with.scale), load(&TX_ORDER));
     let mut lengths = _mm_setzero_si128();
-    let most = from.len().min(to.len()).min(ids.len()) / 4 * 4;
+    let most = most / 4 * 4;
     let mut n = 0;
     while n < most {
         // SAFETY: a whole group is left of each.

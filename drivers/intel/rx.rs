@@ -110,6 +110,7 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     }
 
     /// Posts buffers while there is room and a supply, then rings once.
+    #[inline(always)]
     fn refill(&mut self, cache: &mut PoolCache) {
         let before = self.slots.len();
         while self.slots.len() < self.full() {

@@ -124,7 +124,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     }
 
     /// Takes back what the NIC has reported done.
-    #[inline]
+    #[inline(always)]
     fn harvest(&mut self, cache: &mut PoolCache) -> usize {
         let before = self.slots.len();
         while let Some(at) = self.marks.first() {
@@ -248,10 +248,12 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
     /// Counts in what was posted the quick way.
     #[inline]
     fn settle(&mut self) {
-        let n = self.granted - self.quick;
-        self.unmarked += n;
-        self.stats.packets += n as u64;
-        (self.granted, self.quick) = (0, 0);
+        if self.granted > 0 {
+            let n = self.granted - self.quick;
+            self.unmarked += n;
+            self.stats.packets += n as u64;
+            (self.granted, self.quick) = (0, 0);
+        }
     }
 
     /// One packet, of which up to a stride can go before a report is to be asked for or looked at:

@@ -3,6 +3,9 @@
 //! sides of a release are ordered).
 
 use core::arch::asm;
+use std::ops::Range;
+
+use crate::pool::{CHAIN, Words};
 
 /// Everything written before is visible to the device before anything written after.
 #[inline(always)]
@@ -76,4 +79,11 @@ pub fn tsc() -> u64 {
 #[inline(always)]
 pub fn pause() {
     core::hint::spin_loop();
+}
+
+/// The names in four packet handles, if all are of this (not empty) range and none is a chain.
+#[inline(always)]
+pub(crate) fn plain_names(four: &[Words; 4], range: &Range<u32>) -> Option<[u32; 4]> {
+    let plain = |[name, size, ..]: &Words| range.contains(name) && size & CHAIN == 0;
+    four.iter().all(plain).then(|| four.map(|words| words[0]))
 }

@@ -25,5 +25,5 @@ pub(crate) use counted::barriers;
 pub use counted::{dma_acquire, dma_acquire_loaded, dma_release};
 #[cfg(not(test))]
 pub use imp::{dma_acquire, dma_acquire_loaded, dma_release};
-pub(crate) use imp::{mmio_read32, mmio_write32};
+pub(crate) use imp::{mmio_read32, mmio_write32, plain_names};
 pub use imp::{pause, prefetch, tsc};

@@ -2,6 +2,9 @@
 //! software NIC; real hardware has only been thought through on x86-64 and aarch64.
 
 use core::sync::atomic::{Ordering, fence};
+use std::ops::Range;
+
+use crate::pool::{CHAIN, Words};
 
 /// Everything written before is visible to the device before anything written after.
 #[inline(always)]
@@ -57,4 +60,11 @@ pub fn tsc() -> u64 {
 #[inline(always)]
 pub fn pause() {
     core::hint::spin_loop();
+}
+
+/// The names in four packet handles, if all are of this (not empty) range and none is a chain.
+#[inline(always)]
+pub(crate) fn plain_names(four: &[Words; 4], range: &Range<u32>) -> Option<[u32; 4]> {
+    let plain = |[name, size, ..]: &Words| range.contains(name) && size & CHAIN == 0;
+    four.iter().all(plain).then(|| four.map(|words| words[0]))
 }

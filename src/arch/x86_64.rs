@@ -2,6 +2,9 @@
 //! barriers only have to stop the compiler.
 
 use core::arch::{asm, x86_64};
+use std::ops::Range;
+
+use crate::pool::{CHAIN, Words};
 
 /// Everything written before is visible to the device before anything written after.
 #[inline(always)]
@@ -68,4 +71,37 @@ pub fn tsc() -> u64 {
 #[inline(always)]
 pub fn pause() {
     core::hint::spin_loop();
+}
+
+/// The names in four packet handles, if all are of this (not empty) range and none is a chain.
+#[inline(always)]
+pub(crate) fn plain_names(four: &[Words; 4], range: &Range<u32>) -> Option<[u32; 4]> {
+    // SAFETY: every x86-64 processor has SSE2.
+    unsafe { plain_names_sse2(four, range) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn plain_names_sse2(four: &[Words; 4], range: &Range<u32>) -> Option<[u32; 4]> {
+    use x86_64::*;
+    // SAFETY: a handle is 16 bytes to read.
+    let load = |words: &Words| unsafe { _mm_loadu_si128(words.as_ptr().cast()) };
+    let [a, b, c, d] = four.each_ref().map(load);
+    // Names and lengths of two, then of four.
+    let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
+    let (names, sizes) = (_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd));
+    // SSE2 compares signed numbers only, so the range is moved to start at the least of these.
+    let from_least = _mm_sub_epi32(names, _mm_set1_epi32((range.start ^ 1 << 31) as i32));
+    let last = (range.end - range.start - 1) ^ 1 << 31;
+    let beyond = _mm_cmpgt_epi32(from_least, _mm_set1_epi32(last as i32));
+    let odd = _mm_or_si128(beyond, _mm_and_si128(sizes, _mm_set1_epi32(CHAIN as i32)));
+    // The chain bit is the highest of a byte.
+    const { assert!(CHAIN == 1 << 15) };
+    if _mm_movemask_epi8(odd) != 0 {
+        return None;
+    }
+    let mut found = [0; 4];
+    // SAFETY: `found` is 16 bytes to write.
+    unsafe { _mm_storeu_si128(found.as_mut_ptr().cast(), names) };
+    Some(found)
 }

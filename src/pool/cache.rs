@@ -1,8 +1,9 @@
 //! A worker's own stock of free slots, over the pool's depot.
 
 use super::depot::MAG;
-use super::mbuf::WHOSE;
+use super::mbuf::CHAIN;
 use super::{Batch, Mbuf, Mempool, Slot};
+use crate::arch::plain_names;
 use crate::error::{Error, Result};
 use crate::mem::name;
 
@@ -81,7 +82,7 @@ impl PoolCache {
     /// `len` is at most the room of a buffer.
     #[inline(always)]
     fn alloc_words(&mut self, out: &mut Batch, n: usize, len: u16) -> usize {
-        let wanted = n.min(out.room());
+        let (wanted, headroom) = (n.min(out.room()), self.headroom);
         out.compact();
         let mut left = wanted;
         while left > 0 {
@@ -91,10 +92,9 @@ impl PoolCache {
             let n = left.min(self.len);
             self.len -= n;
             let ids = &self.slots[self.len..self.len + n];
-            let places = &mut out.spare()[..n];
-            for i in 0..n {
-                self.pool.note_taken(ids[i]);
-                places[i] = Mbuf::fresh_words(ids[i], len, self.headroom);
+            for (id, place) in ids.iter().zip(out.spare()) {
+                self.pool.note_taken(*id);
+                *place = Mbuf::fresh_words(*id, len, headroom);
             }
             // SAFETY: the loop has written `n` places with names in `slots[..len]`, which are this
             // cache's to give, and `len` has let go of them.
@@ -117,18 +117,21 @@ impl PoolCache {
             if self.len == CAPACITY {
                 self.unload();
             }
-            let (first, span) = (u64::from(self.names.start), u64::from(self.names.end));
-            let span = span - first;
             let places = &mut self.slots[self.len..];
             let offered = Mbuf::words(packets.as_slice());
             let most = offered.len().min(places.len());
             let (offered, places) = (&offered[..most], &mut places[..most]);
             let mut n = 0;
+            let fours = offered.as_chunks::<4>().0.iter().zip(places.as_chunks_mut::<4>().0);
+            for (four, place) in fours {
+                let Some(names) = plain_names(four, &self.names) else { break };
+                names.iter().for_each(|id| self.pool.note_freed(*id));
+                *place = names;
+                n += 4;
+            }
             while n < most {
                 let [id, size, ..] = offered[n];
-                // A chain, or a name of another pool, is beyond.
-                let whose = (u64::from(id) | u64::from(size) << 32) & WHOSE;
-                if whose.wrapping_sub(first) >= span {
+                if size & CHAIN != 0 || !self.names.contains(&id) {
                     break;
                 }
                 self.pool.note_freed(id);

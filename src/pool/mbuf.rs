@@ -31,11 +31,9 @@ pub(crate) const FLAG_L4_ERROR: u32 = 1 << 13;
 pub(crate) const FLAG_L4_CHECKED: u32 = 1 << 14;
 const FLAG_IP_CHECKED: u32 = 1 << 15;
 const RSS_TYPE: u32 = 0xf;
-/// Of a handle's first two words as one: what tells whether it is one buffer of a certain pool.
-pub(super) const WHOSE: u64 = u32::MAX as u64 | (CHAIN as u64) << 32;
 /// In the word of the length: the slot's link names a further segment. So a chain's length is
 /// never that of one plain packet.
-const CHAIN: u32 = 1 << 15;
+pub(crate) const CHAIN: u32 = 1 << 15;
 
 /// Byte range that a slot's data may lie in ends here; see [`SlotMem::link`] for the packing.
 ///
@@ -221,12 +219,6 @@ impl Mbuf {
         self.size = self.size & 0xffff | meta.size & !0xffff;
         self.rss = meta.rss;
         self.info = self.info & !0xffff | meta.info;
-    }
-
-    #[inline(always)]
-    fn pool(&self) -> &PoolInner {
-        // SAFETY: a slot's existence keeps its pool alive.
-        unsafe { &*chunk_pool(self.slot.id()) }
     }
 
     #[inline(always)]

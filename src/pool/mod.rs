@@ -32,6 +32,7 @@ mod sync;
 pub use batch::Batch;
 pub use cache::PoolCache;
 pub(crate) use fifo::{Harvest, Post, SlotFifo};
+pub(crate) use mbuf::CHAIN;
 pub use mbuf::{Checksum, Mbuf, PacketType};
 pub(crate) use mbuf::{
     FLAG_IP_ERROR, FLAG_L4_CHECKED, FLAG_L4_ERROR, RxMeta, STATUS_SHIFT, TYPES, Words,

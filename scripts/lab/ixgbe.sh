@@ -3,8 +3,8 @@
 # which `softnic` serves to QEMU over vfio-user.
 
 # Who takes longest comes first.
-boot_kinds=(host main ethtool stock chips tools dpdk intx)
-at_once=5
+boot_kinds=(host main ethtool chips stock tools dpdk intx)
+at_once=6
 # Two sockets have no common clock, thinks Linux, and reads the chipset's: that is one register access
 # for each look at the time, which QEMU does for one processor after the other.
 kernel_options=tsc=reliable

@@ -25,7 +25,7 @@ run_qemu() { # kernel boot
         lockdown) append+=' lockdown=integrity' ;;
     esac
     [ "$2" != intx ] || append+=' pci=nomsi'
-    append+=" lab.nic=$nic lab.boot=$2 lab.only=$only lab.from=$from"
+    append+=" $kernel_options lab.nic=$nic lab.boot=$2 lab.only=$only lab.from=$from"
     exec "${qemu[@]}" -accel tcg,thread=multi -cpu max -machine "$machine" -smp 2,sockets=2 -m 1536M \
         -object "$memory,id=m0,size=1024M" -object "$memory,id=m1,size=512M" \
         -numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1 \

@@ -2,6 +2,8 @@
 # Part of vm-lab: what is particular to the lab with QEMU's 82576.
 
 boot_kinds=(main tools iommu lockdown)
+at_once=4
+kernel_options=''
 # Guests that are left out unless asked for.
 spared=()
 qemu=(qemu-system-x86_64)

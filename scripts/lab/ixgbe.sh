@@ -2,7 +2,12 @@
 # Part of vm-lab: what is particular to the lab with our own software 82599, and the other chips,
 # which `softnic` serves to QEMU over vfio-user.
 
-boot_kinds=(ethtool stock main tools chips dpdk intx)
+# Who takes longest comes first.
+boot_kinds=(host main ethtool chips stock tools dpdk intx)
+at_once=6
+# Two sockets have no common clock, thinks Linux, and reads the chipset's: that is one register access
+# for each look at the time, which QEMU does for one processor after the other.
+kernel_options=tsc=reliable
 # Guests that are left out unless asked for, or it all takes more than five minutes. Stock Linux is on
 # both kernels; for the others the kernel is not what is tested: DPDK brings its own driver, and ours
 # is on both kernels in the igb lab.
@@ -88,6 +93,44 @@ far_end() { # namespace name
         > "$2.far/out" 2>&1 &
     far=$!
     await ready "$2.far/out" || { cat "$2.far/out" >> "$2.qemu"; return 1; }
+}
+
+# The tests that send random bytes to a server's socket and to every register. As debug builds are,
+# so that a sum that overflows is a panic.
+host_cargo=(cargo test --locked --features vfio-user --test softnic)
+
+build_host_tests() {
+    exec "${host_cargo[@]}" --no-run > "$work/host.log" 2>&1
+}
+
+# Runs them one by one, and adds them to $log as a guest's are.
+host_tests() {
+    local pid='' name names start result out=$work/host.out ran=0
+    trap '[ -z "$pid" ] || kill -TERM "$pid" 2> /dev/null; exit 130' TERM
+    names=$("${host_cargo[@]}" -- --list fuzz_ 2> "$out" | sed -n 's/: test$//p') || names=''
+    for name in $names; do
+        ran=$((ran + 1))
+        [[ $name == *"$only"* ]] || continue
+        start=$EPOCHREALTIME result=FAILED
+        timeout --kill-after=5 "$test_limit" "${host_cargo[@]}" -- --exact "$name" > "$out" 2>&1 &
+        pid=$!
+        if wait "$pid" && grep -q '^test result: ok\. 1 passed; 0 failed; 0 ignored' "$out"; then
+            result=ok
+        fi
+        pid=''
+        echo "test host $name ... $result ($(seconds_since "$start") s)" | tee -a "$log"
+        [ "$result" = ok ] || tail -n 30 "$out" | sed 's/^/    | /'
+    done
+    if [ "$ran" -eq 0 ]; then
+        echo "test host fuzz ... FAILED: there is none" | tee -a "$log"
+        tail -n 30 "$out" | sed 's/^/    | /'
+    fi
+    touch "$work/host.through"
+    step "host is through"
+}
+
+seconds_since() { # EPOCHREALTIME
+    awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
 }
 
 # Starts what a guest's NICs need: the far end of a wire to the host, where there is one, and the

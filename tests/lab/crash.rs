@@ -12,7 +12,8 @@ use barewire::pool::PoolConfig;
 use barewire::{Batch, Mempool, Port, PortConfig};
 
 use crate::guest::{
-    GENERIC, Guest, Nic, comes_true, free_pages, kind, memory_files, put, reserve, run, sh,
+    AtEnd, GENERIC, Guest, Nic, comes_true, free_pages, has_link, kind, memory_files, put, reserve,
+    run,
 };
 use crate::{Test, test};
 
@@ -80,8 +81,7 @@ fn flood<R>(guest: &Guest, then: impl FnOnce(&Nic) -> R) -> R {
     b.bind(GENERIC);
     let i = a.interface();
     run(&format!("ip addr add 10.9.0.1/24 dev {i}; ip link set {i} up"));
-    let up = || sh(&format!("ip link show {i}")).1.contains("LOWER_UP");
-    assert!(comes_true(10 * SECOND, up), "{i} has no link");
+    assert!(comes_true(10 * SECOND, || has_link(&i)), "{i} has no link");
     run(&format!("arp -s 10.9.0.2 {mac}"));
     let stop = AtomicBool::new(false);
     std::thread::scope(|s| {
@@ -94,13 +94,7 @@ fn flood<R>(guest: &Guest, then: impl FnOnce(&Nic) -> R) -> R {
                 }
             }
         });
-        struct Stop<'a>(&'a AtomicBool);
-        impl Drop for Stop<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let _stop = Stop(&stop);
+        let _stop = AtEnd(&stop);
         then(b)
     })
 }

@@ -214,15 +214,15 @@ fn icmpecho(guest: &Guest) {
         // It answers ARP for any address.
         far::ask(&format!("neighbour {NEAR} {mac}"));
         for size in [56, 1472] {
-            let text = far::ask(&format!("ping {NEAR} 200 {size} 5"));
-            assert_eq!(number(&text, "back"), 200, "{text}");
+            let text = far::ask(&format!("ping {NEAR} 100 {size} 5"));
+            assert_eq!(number(&text, "back"), 100, "{text}");
         }
         testpmd.ask("stop");
         testpmd.quit();
     }
 }
 
-const FRAMES: u64 = 20_000;
+const FRAMES: u64 = 10_000;
 
 fn macswap(guest: &Guest) {
     for path in [VECTOR, FULL] {
@@ -306,7 +306,7 @@ fn four_queues(guest: &Guest) {
 
 fn restarts(guest: &Guest) {
     let mut testpmd = Testpmd::start(guest, "macswap", VECTOR.options);
-    for _ in 0..5 {
+    for _ in 0..3 {
         let mac = mac(&testpmd.link());
         testpmd.ask("start");
         let seen = far::ask(&format!("exchange 500 {mac}"));

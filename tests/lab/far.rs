@@ -1,6 +1,6 @@
 //! The far end of the wire of NICs whose driver is not ours: this program on the host, in a network
-//! namespace with a tap interface. Its kernel answers pings; `iperf3` and a sink and a source of
-//! bytes listen there. A test asks it for the rest over the guest's third serial port, whatever
+//! namespace with a tap interface. Its kernel answers pings; `iperf3`, a sink and a source of a copy's
+//! bytes and [`streams`](crate::streams) listen there. A test asks it for the rest over the guest's third serial port, whatever
 //! becomes of the NIC meanwhile.
 //!
 //! A request is a line of a number and words. Each line of the answer starts with that number: with
@@ -37,7 +37,7 @@ const INTERFACE: &str = "bw0";
 const TAGGED: &str = "vlan0";
 const NODE: &str = "/dev/ttyS2";
 const SECOND: Duration = Duration::from_secs(1);
-/// What a request may take.
+/// What a request may take, and how long a copy may stand still.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether this guest's NIC is on a wire to the host.
@@ -128,6 +128,7 @@ pub(crate) fn serve(args: &[String]) -> ExitCode {
     crate::tagged::join(INTERFACE, TAGGED, VLAN).expect("a VLAN");
     std::thread::spawn(sink);
     std::thread::spawn(source);
+    std::thread::spawn(|| crate::streams::listen("0.0.0.0").expect("a port"));
     let _iperf = Service::start(Command::new("iperf3").arg("-s").stdout(Stdio::null()));
     println!("ready");
     let (stream, _) = listener.accept().expect("the guest's serial port");
@@ -223,6 +224,7 @@ impl Far {
             }
             ["exchange", count, mac] => crate::raw::exchange(INTERFACE, parse(count)?, mac),
             ["counters"] => counters().map_err(|e| e.to_string()),
+            ["tcp"] => fs::read_to_string("/proc/self/net/netstat").map_err(|e| e.to_string()),
             ["capture", filter @ ..] => self.capture(&filter.join(" ")),
             ["captured"] => self.captured().map_err(|e| e.to_string()),
             _ => Err(format!("no such request: {request}")),
@@ -276,14 +278,22 @@ impl Far {
     /// Ends it, and gives what there was.
     fn captured(&mut self) -> io::Result<String> {
         let Some(mut capture) = self.capture.take() else { return Ok(String::new()) };
-        // Until it has been through its buffer.
+        // Until it has been through its buffer: it sleeps only when there is nothing in it. That its
+        // file does not grow may also be for want of a processor.
+        let sleeps = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", capture.0.id()));
+            stat.is_ok_and(|s| s.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
+        };
         let written = || fs::metadata(self.file("capture")).map_or(0, |m| m.len());
         let idle = || {
             let before = written();
-            std::thread::sleep(SECOND / 2);
-            written() == before
+            let asleep = (0..10).all(|_| {
+                std::thread::sleep(SECOND / 50);
+                sleeps()
+            });
+            asleep && written() == before
         };
-        crate::guest::comes_true(10 * SECOND, idle);
+        crate::guest::comes_true(20 * SECOND, idle);
         capture.end(libc::SIGINT);
         let (mut right, mut wrong, mut examples) = (0, 0, String::new());
         for line in BufReader::new(File::open(self.file("capture"))?).lines() {
@@ -327,6 +337,8 @@ fn counters() -> io::Result<String> {
 /// Sends the bytes of a copy there, and gives the SHA-256 of what arrived.
 pub(crate) fn send_copy() -> io::Result<String> {
     let mut stream = TcpStream::connect(SINK)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
     bytes(&mut stream)?;
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut sum = String::new();
@@ -337,5 +349,6 @@ pub(crate) fn send_copy() -> io::Result<String> {
 /// Receives them from there, and gives the SHA-256 of what arrived.
 pub(crate) fn receive_copy() -> io::Result<String> {
     let mut stream = TcpStream::connect(SOURCE)?;
+    stream.set_read_timeout(Some(LIMIT))?;
     sha256(|to| io::copy(&mut stream, to).map(drop))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use barewire::pci::PciAddr;
@@ -224,18 +225,58 @@ pub(crate) fn put(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// Waits until `what` is true, and whether it came true in time.
+/// Waits until `what` is true, and whether it came true in time. What takes long to see is looked at
+/// less often: a guest that runs a shell all the time has no time for what it waits for.
 pub(crate) fn comes_true(limit: Duration, what: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
+        let start = Instant::now();
         if what() {
             return true;
         }
         if Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        let pause = 3 * start.elapsed();
+        std::thread::sleep(pause.clamp(Duration::from_millis(2), Duration::from_millis(100)));
     }
+}
+
+/// Says at the end of its scope that it is over, also where a panic ends it.
+pub(crate) struct AtEnd<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// How much too late short sleeps ended while `what` ran, from the least on: nothing but a busy host
+/// makes them so.
+pub(crate) fn lateness<R>(what: impl FnOnce() -> R) -> (R, Vec<Duration>) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        let sleeps = s.spawn(|| {
+            let (nap, mut late) = (Duration::from_millis(2), Vec::new());
+            while !done.load(Ordering::Acquire) {
+                let start = Instant::now();
+                std::thread::sleep(nap);
+                late.push(start.elapsed().saturating_sub(nap));
+            }
+            late.sort_unstable();
+            late
+        });
+        let at_end = AtEnd(&done);
+        let result = what();
+        drop(at_end);
+        (result, sleeps.join().unwrap())
+    })
+}
+
+/// Whether an interface in this namespace has a link. Its file cannot be read while it is down.
+pub(crate) fn has_link(interface: &str) -> bool {
+    let carrier = fs::read_to_string(format!("/sys/class/net/{interface}/carrier"));
+    carrier.is_ok_and(|c| c.trim() == "1")
 }
 
 /// Runs a command and gives whether it succeeded, and what it printed.

@@ -22,6 +22,7 @@ mod ping;
 mod raw;
 mod refusals;
 mod stock;
+mod streams;
 mod tagged;
 mod tools;
 mod traffic;
@@ -167,6 +168,8 @@ fn main() -> ExitCode {
         Some("pings") => tools::pings(&args.collect::<Vec<_>>()),
         Some("serve") => tools::serve(&args.collect::<Vec<_>>()),
         Some("send") => tools::send(&args.collect::<Vec<_>>()),
+        Some("listen") => streams::listener(&args.collect::<Vec<_>>()),
+        Some("streams") => streams::client(&args.collect::<Vec<_>>()),
         Some("receive") => crash::receive(&args.collect::<Vec<_>>()),
         Some(role) => {
             eprintln!("no such role: {role}");

@@ -222,7 +222,7 @@ fn clean_end(guest: &Guest) {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     assert!(!nic.mastering());
-    assert!(comes_true(SECOND, || free_pages() == before), "{} of {before}", free_pages());
+    assert!(comes_true(10 * SECOND, || free_pages() == before), "{} of {before}", free_pages());
     assert_eq!(memory_files(), Vec::<std::path::PathBuf>::new());
     // Nothing is left on the NIC either.
     nic.bind(kind().driver);

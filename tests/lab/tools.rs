@@ -258,7 +258,7 @@ fn moved_page(guest: &Guest) {
     let pid = forward.pid() as i32;
     let other = 1 - node_of(pid, at, None);
     // The kernel gives up when the page is busy for a moment.
-    assert!(comes_true(SECOND, || node_of(pid, at, Some(other)) == other));
+    assert!(comes_true(10 * SECOND, || node_of(pid, at, Some(other)) == other));
     assert_eq!(forward.code(), 1, "{}", forward.said());
     assert!(forward.said().contains("the kernel moved the DMA page"), "{}", forward.said());
     assert!(!b.mastering() && !c.mastering());

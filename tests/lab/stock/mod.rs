@@ -9,7 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::far::{self, FAR, NEAR};
-use crate::guest::{Guest, comes_true, kind, put, run, sh};
+use crate::guest::{Guest, comes_true, has_link, kind, lateness, put, run, sh};
 use crate::{Boot, Test};
 
 /// A test for the guest with that driver.
@@ -74,8 +74,7 @@ impl Up {
     /// Waits for the link.
     #[track_caller]
     pub(crate) fn link(&self) {
-        let up = || sh(&format!("ip link show {}", self.name)).1.contains("LOWER_UP");
-        assert!(comes_true(15 * SECOND, up), "{} has no link", self.name);
+        assert!(comes_true(15 * SECOND, || has_link(&self.name)), "{} has no link", self.name);
     }
 
     /// Pings the far end, which must answer each time.
@@ -206,14 +205,16 @@ fn line_interrupt(guest: &Guest) {
     assert!((20..1000).contains(&came), "{came} interrupts for 50 pings");
 }
 
-/// The driver looks every two seconds whether it missed one; so no answer may take that long.
+/// The driver looks every two seconds whether it missed one; so no answer may take that long, but for
+/// what a busy host takes longer for: it may have to wait for it in each process on the way.
 fn prompt(guest: &Guest) {
     let up = Up::new(guest);
     up.ping();
     for pause in [20, 3] {
-        let worst = up.answers(NEAR, 300, 100, pause);
-        println!("{worst} ms");
-        assert!(worst < 1000, "{worst} ms");
+        let (worst, late) = lateness(|| up.answers(NEAR, 300, 100, pause));
+        let late = late.last().unwrap().as_millis() as u64;
+        println!("{worst} ms; a sleep ended {late} ms late");
+        assert!(worst < 1000 + 4 * late, "{worst} ms; a sleep ended {late} ms late");
     }
 }
 
@@ -230,7 +231,7 @@ fn jumbo(guest: &Guest) {
     // In one piece each; a neighbour may be asked for once more.
     let frames = far::number(&far::ask("counters"), "rx_packets") - before;
     assert!((40..=44).contains(&frames), "{frames} frames for 40 pings");
-    traffic::short(&up);
+    traffic::short();
 }
 
 fn vlan(guest: &Guest) {
@@ -249,17 +250,26 @@ fn vlan(guest: &Guest) {
     up.works();
 }
 
-/// How many of ten frames to this address come up to a packet socket.
+/// How many of ten frames to this address come up to a packet socket. All have, or never will, when
+/// one to everybody comes that was sent after them: the first queue takes both, in order.
+#[track_caller]
 fn lets_in(up: &Up, to: &str) -> usize {
     let raw = crate::raw::Raw::open(&up.name).unwrap();
-    let frame = format!("{}02000000004288b5{}", to.replace(':', ""), "5a".repeat(100));
-    far::ask(&format!("frames 10 1000 {frame}"));
+    let frame = |to: &str, byte: &str| {
+        format!("{}02000000004288b5{}", to.replace(':', ""), byte.repeat(100))
+    };
+    far::ask(&format!("frames 10 1000 {}", frame(to, "5a")));
+    far::ask(&format!("frames 1 0 {}", frame("ff:ff:ff:ff:ff:ff", "a5")));
     let mut room = [0; 2048];
     let mut came = 0;
-    while let Some((len, _)) = raw.receive(SECOND / 2, &mut room).unwrap() {
-        came += usize::from(len == 114 && room[12..15] == [0x88, 0xb5, 0x5a]);
+    while let Some((len, _)) = raw.receive(10 * SECOND, &mut room).unwrap() {
+        match (len, &room[12..15]) {
+            (114, [0x88, 0xb5, 0x5a]) => came += 1,
+            (114, [0x88, 0xb5, 0xa5]) => return came,
+            _ => {}
+        }
     }
-    came
+    panic!("the last frame did not come");
 }
 
 const OTHER: &str = "02:00:00:00:00:77";

@@ -1,10 +1,10 @@
 //! Each offload by itself off and on, with traffic after each; and filters that choose the queue.
 
 use super::ethtool::value;
-use super::{Up, set, traffic};
-use crate::Test;
+use super::{SECOND, Up, set, traffic};
 use crate::far::{self, FAR, NEAR, number};
-use crate::guest::{Guest, run};
+use crate::guest::{Guest, comes_true, run};
+use crate::{Test, streams};
 
 pub(crate) const TESTS: &[Test] = &[
     set("stock::each_offload_off_and_on", toggles).limit(140),
@@ -31,9 +31,7 @@ const TOGGLES: [(&str, &str); 9] = [
 fn traffic_is_right(what: &str, ends: &[&str]) {
     far::ask(&format!("capture host {FAR} or (vlan and host {})", far::FAR_VLAN));
     for to in ends {
-        for way in ["", "-R"] {
-            run(&format!("iperf3 -c {to} -n 1M {way}"));
-        }
+        streams::both_ways(to, 1, 256 << 10);
         run(&format!("ping -c 3 -i 0.02 -s 1400 -q {to}"));
     }
     let seen = far::ask("captured");
@@ -75,14 +73,18 @@ fn toggles(guest: &Guest) {
     traffic_is_right("all on again", &both);
 }
 
-/// How many of these frames each queue got.
-fn queues(up: &Up, port: u16, count: u64) -> [u64; 2] {
+/// How many of these frames each queue got, when as many as this have come or will not any more.
+fn queues(up: &Up, port: u16, count: u64, expected: u64) -> [u64; 2] {
     let counts = || [0, 1].map(|q| up.counter(&format!("rx_queue_{q}_packets")));
     let before = counts();
+    let came = || {
+        let now = counts();
+        [now[0] - before[0], now[1] - before[1]]
+    };
     far::ask(&format!("frames {count} 200 {}", udp(&up.mac, port)));
-    std::thread::sleep(super::SECOND / 2);
-    let after = counts();
-    [after[0] - before[0], after[1] - before[1]]
+    comes_true(5 * SECOND, || came().iter().sum::<u64>() >= expected);
+    std::thread::sleep(SECOND / 4);
+    came()
 }
 
 /// A UDP frame to this port, without a checksum of its own (RFC 768: 0 is none).
@@ -129,7 +131,7 @@ fn steering(guest: &Guest) {
     let up = Up::new(guest);
     up.ping();
     // Nobody listens, but each answer is the kernel's; not as many as to disturb.
-    assert_eq!(queues(&up, 5000, 10).iter().sum::<u64>(), 10);
+    assert_eq!(queues(&up, 5000, 10, 10).iter().sum::<u64>(), 10);
     up.ethtool("-K", "ntuple on");
     up.link();
     for queue in [0, 1] {
@@ -137,14 +139,14 @@ fn steering(guest: &Guest) {
         let rules = up.ethtool("-n", "");
         let rule = &rules[rules.find("Filter: 3").unwrap_or_else(|| panic!("{rules}"))..];
         assert!(value(rule, "Dest port").starts_with("5000"), "{rules}");
-        let came = queues(&up, 5000, 100);
+        let came = queues(&up, 5000, 100, 100);
         assert!(came[queue] >= 100 && came[1 - queue] < 5, "to queue {queue}: {came:?}");
     }
     // A rule may also drop.
     up.ethtool("-N", "flow-type udp4 dst-port 5001 action -1 loc 4");
-    assert_eq!(queues(&up, 5001, 50), [0, 0]);
+    assert_eq!(queues(&up, 5001, 50, 0), [0, 0]);
     up.ethtool("-N", "delete 4");
-    assert_eq!(queues(&up, 5001, 50).iter().sum::<u64>(), 50);
+    assert_eq!(queues(&up, 5001, 50, 50).iter().sum::<u64>(), 50);
     up.ethtool("-N", "delete 3");
     assert!(up.ethtool("-n", "").contains("Total 0 rules"));
     up.works();
@@ -156,11 +158,13 @@ fn wrong_sums(guest: &Guest) {
     let up = Up::new(guest);
     up.ping();
     let before = up.counter("rx_csum_offload_errors");
+    let wrong = || up.counter("rx_csum_offload_errors") - before;
     far::ask(&format!("frames 10 500 {}", tcp(&up.mac, 0)));
-    std::thread::sleep(super::SECOND / 2);
-    assert_eq!(up.counter("rx_csum_offload_errors"), before);
+    std::thread::sleep(SECOND / 2);
+    assert_eq!(wrong(), 0);
     far::ask(&format!("frames 10 500 {}", tcp(&up.mac, 1)));
-    std::thread::sleep(super::SECOND / 2);
-    assert_eq!(up.counter("rx_csum_offload_errors") - before, 10);
-    traffic::short(&up);
+    comes_true(5 * SECOND, || wrong() >= 10);
+    std::thread::sleep(SECOND / 4);
+    assert_eq!(wrong(), 10);
+    traffic::short();
 }

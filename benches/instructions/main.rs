@@ -102,11 +102,7 @@ fn run(cli: &Cli) -> Result<bool, String> {
         some => some.to_vec(),
     };
     let behind = cells::rows(&counter, &paths, Nic::Behind)?;
-    let ends = match paths[..] {
-        [first, .., last] => vec![first, last],
-        _ => paths.clone(),
-    };
-    let at_once = cells::rows(&counter, &ends, Nic::AtOnce)?;
+    let at_once = cells::rows(&counter, &paths, Nic::AtOnce)?;
     let two = cells::two_threads(&counter, &paths)?;
 
     println!(

@@ -105,8 +105,14 @@ impl Release {
             print!("{:10}{:8}", if first { row.work.name() } else { "" }, row.path_name());
             match self.of(row) {
                 Some(then) => {
-                    let change = |(now, then): (&f64, &f64)| 100.0 * (now / then - 1.0);
-                    row.each.iter().zip(&then.each).map(change).for_each(|c| print!("{c:+8.1}"));
+                    for (now, then) in row.each.iter().zip(&then.each) {
+                        // The file has two digits behind the point.
+                        if (now - then).abs() < 0.01 {
+                            print!("{:>8}", "=");
+                        } else {
+                            print!("{:+8.1}", 100.0 * (now / then - 1.0));
+                        }
+                    }
                     println!();
                 }
                 None => println!("     (new)"),

@@ -7,11 +7,13 @@ use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
-use barewire::Batch;
+use barewire::port::DataPath;
 
 #[allow(dead_code)]
 #[path = "../benches/rig/mod.rs"]
 mod rig;
+
+use rig::{Bench, Work};
 
 /// Counts the calling thread's allocations and frees; the harness has threads of its own.
 struct Counting;
@@ -52,8 +54,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const ROLE: &str = "BAREWIRE_TEST_NO_ALLOC";
-const ROUNDS: usize = 10_000;
+const ROUNDS: usize = 1_000;
 const BURST: usize = 32;
+/// Bursts between which the NIC does nothing: more packets than a worker's cache has room for, so
+/// that the pool's depot is visited too.
+const BUNCH: usize = 10;
 
 /// How the child ends.
 const CLEAN: i32 = 0;
@@ -87,30 +92,32 @@ fn leave(code: i32) -> ! {
     }
 }
 
-/// What the other tests run; passes otherwise.
+/// What the other tests run; passes otherwise. The role is a work and a path, and what goes wrong
+/// half way if something is to.
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
-    let (pool, mut cache) = rig::pool();
-    let mut a = rig::Rig::new(&pool, 512);
-    let mut b = rig::Rig::new(&pool, 512);
-    let mut batch = Batch::new(BURST);
+    let [work, path, fault] = role.split(' ').collect::<Vec<_>>()[..] else { panic!("{role}") };
+    let work = Work::ALL.into_iter().find(|w| w.name() == work).unwrap();
+    let (pool, _) = rig::pool();
+    let cfg = rig::RigConfig { path: Some(path.parse().unwrap()), ..rig::RigConfig::default() };
+    let mut bench = Bench::new(&pool, work, BURST, cfg);
+    let mut good = true;
     let mut round = || {
-        a.deliver(BURST);
-        let received = a.rx.rx_burst(&mut cache, &mut batch);
-        let sent = b.tx.tx_burst(&mut cache, &mut batch);
-        received == BURST && sent == BURST && b.transmit() == BURST
+        bench.before(BUNCH);
+        good &= (0..BUNCH).all(|_| work.burst()(&mut bench) == BURST);
+        bench.after();
     };
-    let mut good = (0..64).all(|_| round());
+    (0..64).for_each(|_| round());
     drop(black_box(Box::new(0u8)));
     if !forbid_system_calls() {
         leave(NO_SECCOMP);
     }
     let before = CALLS.get();
     for i in 0..ROUNDS {
-        good &= round();
+        round();
         if i == ROUNDS / 2 {
-            match role.as_str() {
+            match fault {
                 "allocate" => drop(black_box(Box::new(0u8))),
                 "call" => drop(black_box(std::process::id())),
                 _ => {}
@@ -125,10 +132,10 @@ fn child() {
     });
 }
 
-fn run(role: &str) -> ExitStatus {
+fn run(work: Work, path: DataPath, fault: &str) -> ExitStatus {
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
-        .env(ROLE, role)
+        .env(ROLE, format!("{} {path} {fault}", work.name()))
         .stdout(Stdio::null())
         .status()
         .unwrap();
@@ -137,18 +144,25 @@ fn run(role: &str) -> ExitStatus {
 }
 
 #[test]
-fn bursts_allocate_nothing_and_make_no_system_call() {
-    let status = run("bursts");
-    assert_eq!(
-        status.code(),
-        Some(CLEAN),
-        "{status}: {ALLOCATED} is an allocation, {STUCK} a stuck rig, SIGSYS a system call"
-    );
+fn bursts_allocate_nothing_and_make_no_system_call_on_any_path() {
+    for (work, path) in
+        Work::ALL.into_iter().flat_map(|w| DataPath::supported().map(move |path| (w, path)))
+    {
+        let status = run(work, path, "-");
+        let name = work.name();
+        assert_eq!(
+            status.code(),
+            Some(CLEAN),
+            "{name} on {path}: {status}: {ALLOCATED} is an allocation, {STUCK} a stuck rig, \
+             SIGSYS a system call"
+        );
+    }
 }
 
 /// Or the test above would show nothing.
 #[test]
 fn one_allocation_and_one_system_call_are_noticed() {
-    assert_eq!(run("allocate").code(), Some(ALLOCATED));
-    assert_eq!(run("call").signal(), Some(libc::SIGSYS));
+    let with = |fault| run(Work::Io, DataPath::Scalar, fault);
+    assert_eq!(with("allocate").code(), Some(ALLOCATED));
+    assert_eq!(with("call").signal(), Some(libc::SIGSYS));
 }

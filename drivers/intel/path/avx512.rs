@@ -45,7 +45,10 @@ fn spread(names: &[u32; 8]) -> [__m512i; 2] {
     let names = _mm512_castsi256_si512(unsafe { _mm256_loadu_si256(names.as_ptr().cast()) });
     let low = _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
     let high = _mm512_setr_epi32(4, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0);
-    [low, high].map(|which| _mm512_maskz_permutexvar_epi32(FIRST, which, names))
+    [
+        _mm512_maskz_permutexvar_epi32(FIRST, low, names),
+        _mm512_maskz_permutexvar_epi32(FIRST, high, names),
+    ]
 }
 
 /// # Safety
@@ -121,10 +124,11 @@ unsafe fn refill(table: &Table, ids: *const u32, to: *const Desc, most: usize) -
         let ids: &[u32; 8] = unsafe { group(ids, n) };
         // SAFETY: as before.
         let to: &[Desc; 8] = unsafe { group(to, n) };
-        let [low, high] = spread(ids).map(|names| _mm512_madd_epi16(names, scale));
+        let [low, high] = spread(ids);
+        let bytes = |names| _mm512_madd_epi16(names, scale);
         let [a, b, c, d, e, f, g, h] = ids;
-        store_four::<0, 8>(to, _mm512_add_epi64(pairs(table, [a, b, c, d]), low));
-        store_four::<4, 8>(to, _mm512_add_epi64(pairs(table, [e, f, g, h]), high));
+        store_four::<0, 8>(to, _mm512_add_epi64(pairs(table, [a, b, c, d]), bytes(low)));
+        store_four::<4, 8>(to, _mm512_add_epi64(pairs(table, [e, f, g, h]), bytes(high)));
         n += 8;
     }
     n
@@ -167,10 +171,15 @@ unsafe fn post(
             break;
         }
         lengths = _mm512_add_epi32(lengths, _mm512_add_epi32(seen_a, seen_b));
-        let names = from.each_ref().map(|words| &words[0]);
-        let [i, j, k, l, o, p, q, r] = names;
-        store_four::<0, 8>(to, _mm512_add_epi64(pairs(table, [i, j, k, l]), products(a)));
-        store_four::<4, 8>(to, _mm512_add_epi64(pairs(table, [o, p, q, r]), products(b)));
+        let [i, j, k, l, o, p, q, r] = from;
+        store_four::<0, 8>(
+            to,
+            _mm512_add_epi64(pairs(table, [&i[0], &j[0], &k[0], &l[0]]), products(a)),
+        );
+        store_four::<4, 8>(
+            to,
+            _mm512_add_epi64(pairs(table, [&o[0], &p[0], &q[0], &r[0]]), products(b)),
+        );
         let names = _mm512_castsi512_si256(_mm512_permutex2var_epi32(a, in_order, b));
         // SAFETY: there are 32 bytes of names to write.
         unsafe { _mm256_storeu_si256(ids.as_mut_ptr().cast(), names) };

@@ -127,13 +127,13 @@ impl Table {
         let half = unsafe { half.wrapping_add(1).read_volatile() };
         self.0.as_ptr().wrapping_add(usize::from(half))
     }
+}
 
-    /// The pair of the chunk that a name tells.
-    #[inline(always)]
-    fn pair(&self, id: u32) -> [u64; 2] {
-        let at = (id >> 16) as usize;
-        [self.0[at], self.0[at + 1]]
-    }
+/// The pair of the chunk that a name tells.
+#[inline(always)]
+fn pair(table: &[u64; TABLE], id: u32) -> [u64; 2] {
+    let at = (id >> 16) as usize;
+    [table[at], table[at + 1]]
 }
 
 impl std::fmt::Debug for Table {
@@ -305,8 +305,9 @@ impl RxPath {
         let n = ids.len().min(descriptors.len());
         let (ids, descriptors) = (&ids[..n], &descriptors[..n]);
         let done: usize = vector!(self.loops, refill(&self.table, ids, descriptors));
+        let table = &*self.table.0;
         for (id, d) in ids[done..].iter().zip(&descriptors[done..]) {
-            let [base, command] = self.table.pair(*id);
+            let [base, command] = pair(table, *id);
             d[0].store(base.wrapping_add(bytes_of(*id)), Ordering::Relaxed);
             d[1].store(command, Ordering::Relaxed);
         }
@@ -333,17 +334,20 @@ unsafe impl Harvest<Desc> for RxPath {
                 dma_acquire_loaded();
             }
         }
+        // At hand: the compiler cannot know that nothing written below changes them.
+        let (look, plain, room, kept, start) =
+            (self.look, self.plain, self.room, self.kept, self.start);
         while n < most {
             let d = &descriptors[n];
             let w1 = d[1].load(Ordering::Acquire);
-            let over = (w1 & self.look).wrapping_sub(self.plain);
+            let over = (w1 & look).wrapping_sub(plain);
             // The lower half is 0 for a plain one, the upper half its length less one.
-            if over.rotate_left(32) >= self.room {
+            if over.rotate_left(32) >= room {
                 break;
             }
             dma_acquire_loaded();
             let w0 = d[0].load(Ordering::Relaxed);
-            let info = w0 as u32 & TYPES | (w1 as u32 & self.kept) << STATUS_SHIFT | self.start;
+            let info = w0 as u32 & TYPES | (w1 as u32 & kept) << STATUS_SHIFT | start;
             places[n] = [ids[n], (w1 >> 32) as u32, (w0 >> 32) as u32, info];
             bytes += (over >> 32) + 1;
             n += 1;
@@ -408,23 +412,23 @@ impl TxPath {
     pub(crate) fn choice(&self) -> &PathChoice {
         &self.choice
     }
+}
 
-    /// Fills a descriptor for a packet if that can be sent as it is, and returns its bytes.
-    #[inline(always)]
-    fn post_one(&self, packet: &Words, d: &Desc) -> Option<u64> {
-        let ([id, size, _, info], words) = (*packet, &self.words);
-        let len = size & 0xffff;
-        if id.wrapping_add(words.bias[0]) > words.limit[0]
-            || len.wrapping_add(words.bias[1]) > words.limit[1]
-        {
-            return None;
-        }
-        let [base, command] = self.table.pair(id);
-        let at = base.wrapping_add(bytes_of(id)).wrapping_add(u64::from(info >> 16));
-        d[0].store(at, Ordering::Relaxed);
-        d[1].store(command + u64::from(len) * (1 | 1 << 46), Ordering::Relaxed);
-        Some(u64::from(len))
+/// Fills a descriptor for a packet if that can be sent as it is, and returns its bytes.
+#[inline(always)]
+fn post_one(words: &TxWords, table: &[u64; TABLE], packet: &Words, d: &Desc) -> Option<u64> {
+    let [id, size, _, info] = *packet;
+    let len = size & 0xffff;
+    if id.wrapping_add(words.bias[0]) > words.limit[0]
+        || len.wrapping_add(words.bias[1]) > words.limit[1]
+    {
+        return None;
     }
+    let [base, command] = pair(table, id);
+    let at = base.wrapping_add(bytes_of(id)).wrapping_add(u64::from(info >> 16));
+    d[0].store(at, Ordering::Relaxed);
+    d[1].store(command + u64::from(len) * (1 | 1 << 46), Ordering::Relaxed);
+    Some(u64::from(len))
 }
 
 // SAFETY: the loop below writes what it is to, and so do the vector loops, before they count a
@@ -432,7 +436,7 @@ impl TxPath {
 unsafe impl Post<Desc> for TxPath {
     #[inline(always)]
     fn post_one(&self, packet: &Words, descriptor: &Desc) -> Option<u64> {
-        TxPath::post_one(self, packet, descriptor)
+        post_one(&self.words, &self.table.0, packet, descriptor)
     }
 
     #[inline(always)]
@@ -451,8 +455,9 @@ unsafe impl Post<Desc> for TxPath {
             let (words, table) = (&self.words, &self.table);
             (n, bytes) = vector!(self.loops, post(words, table, packets, descriptors, ids));
         }
+        let (words, table) = (self.words, &*self.table.0);
         while n < most {
-            let Some(len) = self.post_one(&packets[n], &descriptors[n]) else { break };
+            let Some(len) = post_one(&words, table, &packets[n], &descriptors[n]) else { break };
             ids[n] = packets[n][0];
             bytes += len;
             n += 1;

@@ -15,19 +15,24 @@ fn load(words: &Words) -> __m128i {
     unsafe { _mm_loadu_si128(words.as_ptr().cast()) }
 }
 
-/// Whether no word of any is greater than its limit.
+/// The greatest of each word.
 #[inline]
 #[target_feature(enable = "sse4.1,ssse3")]
-fn within(limit: __m128i, all: [__m128i; 4]) -> bool {
-    let [a, b, c, d] = all.map(|v| _mm_cmpeq_epi32(_mm_min_epu32(v, limit), v));
-    let all = _mm_and_si128(_mm_and_si128(a, b), _mm_and_si128(c, d));
-    _mm_movemask_epi8(all) == 0xffff
+fn greatest(a: __m128i, b: __m128i, c: __m128i, d: __m128i) -> __m128i {
+    _mm_max_epu32(_mm_max_epu32(a, b), _mm_max_epu32(c, d))
+}
+
+/// Whether no word is greater than its limit.
+#[inline]
+#[target_feature(enable = "sse4.1,ssse3")]
+fn within(limit: __m128i, words: __m128i) -> bool {
+    let over = _mm_xor_si128(words, _mm_min_epu32(words, limit));
+    _mm_testz_si128(over, over) == 1
 }
 
 #[inline]
 #[target_feature(enable = "sse4.1,ssse3")]
-fn sum(all: [__m128i; 4]) -> __m128i {
-    let [a, b, c, d] = all;
+fn sum(a: __m128i, b: __m128i, c: __m128i, d: __m128i) -> __m128i {
     _mm_add_epi32(_mm_add_epi32(a, b), _mm_add_epi32(c, d))
 }
 
@@ -54,26 +59,27 @@ unsafe fn harvest(
         let ids: &[u32; 4] = unsafe { group(ids, n) };
         // SAFETY: as before.
         let to: &mut [Words; 4] = unsafe { group_mut(to, n) };
-        let all = [
-            load_one::<0, 4>(from),
-            load_one::<1, 4>(from),
-            load_one::<2, 4>(from),
-            load_one::<3, 4>(from),
-        ];
-        let seen = all.map(|d| _mm_and_si128(d, look));
-        if !within(limit, seen.map(|d| _mm_add_epi32(d, bias))) {
+        let (a, b) = (load_one::<0, 4>(from), load_one::<1, 4>(from));
+        let (c, d) = (load_one::<2, 4>(from), load_one::<3, 4>(from));
+        let seen = |d| _mm_and_si128(d, look);
+        let over = |d| _mm_add_epi32(seen(d), bias);
+        if !within(limit, greatest(over(a), over(b), over(c), over(d))) {
             break;
         }
-        lengths = _mm_add_epi32(lengths, sum(seen));
-        for ((d, id), to) in all.into_iter().zip(ids).zip(to) {
+        lengths = _mm_add_epi32(lengths, sum(seen(a), seen(b), seen(c), seen(d)));
+        let mut write = |at: usize, d| {
             let words = _mm_shuffle_epi8(d, order);
             let types = _mm_madd_epi16(_mm_and_si128(words, keep), scale);
             let words = _mm_blend_epi16::<0b1100_0000>(words, types);
-            let name = _mm_cvtsi32_si128(*id as i32);
+            let name = _mm_cvtsi32_si128(ids[at] as i32);
             let words = _mm_or_si128(words, _mm_or_si128(name, start));
-            // SAFETY: `to` are 16 bytes to write.
-            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), words) };
-        }
+            // SAFETY: these are 16 bytes to write.
+            unsafe { _mm_storeu_si128(to[at].as_mut_ptr().cast(), words) };
+        };
+        write(0, a);
+        write(1, b);
+        write(2, c);
+        write(3, d);
         n += 4;
     }
     (n, u64::from(_mm_extract_epi32::<3>(lengths) as u32))
@@ -135,21 +141,25 @@ unsafe fn post(
         let to: &[Desc; 4] = unsafe { group(to, n) };
         // SAFETY: as before.
         let ids: &mut [u32; 4] = unsafe { group_mut(ids, n) };
-        let all = from.each_ref().map(|words| load(words));
-        let seen = all.map(|handle| _mm_and_si128(handle, look));
-        if !within(limit, seen.map(|handle| _mm_add_epi32(handle, bias))) {
+        let (a, b, c, d) = (load(&from[0]), load(&from[1]), load(&from[2]), load(&from[3]));
+        let seen = |d| _mm_and_si128(d, look);
+        let over = |d| _mm_add_epi32(seen(d), bias);
+        if !within(limit, greatest(over(a), over(b), over(c), over(d))) {
             break;
         }
-        lengths = _mm_add_epi32(lengths, sum(seen));
-        let descriptor = |i: usize| {
-            let products = _mm_madd_epi16(_mm_shuffle_epi8(all[i], order), scale);
-            _mm_add_epi64(pair(table, &from[i][0]), products)
+        lengths = _mm_add_epi32(lengths, sum(seen(a), seen(b), seen(c), seen(d)));
+        let descriptor = |handle, name| {
+            let products = _mm_madd_epi16(_mm_shuffle_epi8(handle, order), scale);
+            _mm_add_epi64(pair(table, name), products)
         };
-        store_one::<0, 4>(to, descriptor(0));
-        store_one::<1, 4>(to, descriptor(1));
-        store_one::<2, 4>(to, descriptor(2));
-        store_one::<3, 4>(to, descriptor(3));
-        *ids = from.map(|words| words[0]);
+        store_one::<0, 4>(to, descriptor(a, &from[0][0]));
+        store_one::<1, 4>(to, descriptor(b, &from[1][0]));
+        store_one::<2, 4>(to, descriptor(c, &from[2][0]));
+        store_one::<3, 4>(to, descriptor(d, &from[3][0]));
+        // The first words of all four.
+        let names = _mm_unpacklo_epi64(_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
+        // SAFETY: there are 16 bytes of names to write.
+        unsafe { _mm_storeu_si128(ids.as_mut_ptr().cast(), names) };
         n += 4;
     }
     (n, u64::from(_mm_extract_epi32::<1>(lengths) as u32))

@@ -16,9 +16,11 @@ use barewire::{Batch, PoolCache, RxQueue, TxQueue};
 use clap::Parser;
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
+use common::counts::Snapshot;
 use common::ladder::Topology;
+use common::meter::{Fill, Turn};
 use common::options::{OutputOptions, PortOptions};
-use common::pulse::{self, Beat, End, Seat, Snapshot};
+use common::pulse::{self, Beat, End, Seat};
 use common::report::{NUMBERS, Reporter};
 use common::rest::Rest;
 use common::session::{Need, Session};
@@ -100,10 +102,12 @@ fn capture(cli: &Cli) -> Result<(), Failure> {
     }
     let mut reporter = Reporter::new("capture", &cli.output, Topology::Open);
     let Some(q) = queues.pop() else { return Ok(()) };
+    let burst = usize::from(cli.options.burst);
     let tap = Tap {
         rx: q.rx,
         _tx: q.tx,
-        batch: Batch::new(usize::from(cli.options.burst)),
+        batch: Batch::new(burst),
+        fill: Fill::new(burst),
         cache: session.pool.cache(),
         sink,
         snaplen: cli.snaplen as usize,
@@ -219,6 +223,7 @@ struct Tap {
     /// Kept alive with the port.
     _tx: Vec<TxQueue>,
     batch: Batch,
+    fill: Fill,
     cache: PoolCache,
     sink: Sink,
     snaplen: usize,
@@ -229,14 +234,14 @@ struct Tap {
 }
 
 impl Tap {
-    fn turn(&mut self) -> Result<usize, Failure> {
-        let mut moved = 0;
+    fn turn(&mut self) -> Result<Turn, Failure> {
+        let mut turn = Turn::Nothing;
         for rx in &mut self.rx {
             let n = rx.rx_burst(&mut self.cache, &mut self.batch);
             if n == 0 {
                 continue;
             }
-            moved += n;
+            self.fill.burst(n, &mut turn);
             let now = self.clock.now_ns();
             for packet in self.batch.iter() {
                 if self.done.written == self.count {
@@ -257,7 +262,7 @@ impl Tap {
             }
             self.cache.free_batch(&mut self.batch);
         }
-        Ok(moved)
+        Ok(turn)
     }
 
     fn counts(&self, active: Option<Duration>) -> Snapshot {
@@ -274,6 +279,7 @@ impl Tap {
             ("cut", d.cut),
             ("beyond_count", d.beyond),
         ];
+        snap.work = self.fill.work();
         snap
     }
 }
@@ -283,14 +289,14 @@ fn listen(mut seat: Seat<'_>, mut tap: Tap) {
     let mut idle = 0;
     let mut result = Ok(());
     while seat.beat(|| tap.counts(None)) == Beat::Go && tap.done.written < tap.count {
-        let moved = match tap.turn() {
-            Ok(moved) => moved,
+        let turn = match tap.turn() {
+            Ok(turn) => turn,
             Err(e) => {
                 result = Err(e);
                 break;
             }
         };
-        idle = if moved == 0 { idle + 1 } else { 0 };
+        idle = if turn == Turn::Nothing { idle + 1 } else { 0 };
         // Whoever looks at the file should not wait for the next packet.
         if (idle == IDLE_FLUSH || idle > 0 && seat.sleeps_next())
             && let Err(e) = tap.sink.flush()
@@ -298,7 +304,7 @@ fn listen(mut seat: Seat<'_>, mut tap: Tap) {
             result = Err(e);
             break;
         }
-        seat.turned(moved, || Duration::MAX, || tap.counts(None));
+        seat.turned(turn, || Duration::MAX, || tap.counts(None));
     }
     let counts = tap.counts(Some(start.elapsed()));
     let end = tap.sink.finish();

@@ -3,7 +3,7 @@
 
 use barewire::port::PortStats;
 
-use super::pulse::{PortCounts, Snapshot};
+use super::counts::{PortCounts, Snapshot};
 
 /// What is at the other end of the ports' wires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

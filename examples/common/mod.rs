@@ -13,7 +13,9 @@ use barewire::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tracing_subscriber::EnvFilter;
 
+pub(crate) mod counts;
 pub(crate) mod ladder;
+pub(crate) mod meter;
 pub(crate) mod options;
 pub(crate) mod pulse;
 pub(crate) mod report;

@@ -1,6 +1,6 @@
 //! Options that all tools have in common.
 
-use barewire::port::FlowControl;
+use barewire::port::{DataPath, FlowControl};
 use clap::{Args, ValueEnum};
 
 use super::units;
@@ -37,6 +37,9 @@ pub(crate) struct PortOptions {
     /// Pause frames: off, obeyed (rx), sent (tx) or both (full)
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) flow_control: Option<Flow>,
+    /// Code that carries packets between rings and application; all do the same
+    #[arg(long, value_enum, value_name = "PATH", default_value_t = WantedPath::Auto)]
+    pub(crate) path: WantedPath,
     /// Cores for the threads that poll, in turns, e.g. 2,3
     #[arg(long, value_name = "CORES", value_delimiter = ',')]
     pub(crate) cpu: Vec<usize>,
@@ -91,6 +94,34 @@ impl From<Flow> for FlowControl {
             Flow::Rx => Self::Rx,
             Flow::Tx => Self::Tx,
             Flow::Full => Self::Full,
+        }
+    }
+}
+
+/// `--path`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WantedPath {
+    /// The fastest that the processor and the port's offloads allow
+    Auto,
+    /// One descriptor at a time
+    Scalar,
+    /// Vectors of 128 bits
+    #[value(name = "sse4.1")]
+    Sse41,
+    /// Vectors of 256 bits
+    Avx2,
+    /// Vectors of 512 bits
+    Avx512,
+}
+
+impl From<WantedPath> for Option<DataPath> {
+    fn from(path: WantedPath) -> Self {
+        match path {
+            WantedPath::Auto => None,
+            WantedPath::Scalar => Some(DataPath::Scalar),
+            WantedPath::Sse41 => Some(DataPath::Sse41),
+            WantedPath::Avx2 => Some(DataPath::Avx2),
+            WantedPath::Avx512 => Some(DataPath::Avx512),
         }
     }
 }

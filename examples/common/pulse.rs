@@ -6,123 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use barewire::arch::tsc;
 use barewire::poll::pin_to_core;
-use barewire::port::{RxQueue, RxQueueStats, TxQueue, TxQueueStats};
 
+use super::counts::Snapshot;
 use super::ladder;
+use super::meter::{Meter, Turn, Work};
 use super::report::{Moment, Reporter};
-use super::rest::{Rest, Slept};
+use super::rest::Rest;
 use super::session::Session;
 use super::{Failure, Interrupt};
-
-/// Ports that a tool has at most.
-pub(crate) const MAX_PORTS: usize = 2;
-
-/// What a worker counted on one port.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PortCounts {
-    /// Sum over its receive queues.
-    pub(crate) rx: RxQueueStats,
-    /// Packets received into the rings and not taken.
-    pub(crate) backlog: u64,
-    /// Sum over its transmit queues.
-    pub(crate) tx: TxQueueStats,
-    /// Packets in the transmit rings that are not known to be sent.
-    pub(crate) in_flight: u64,
-    /// Packets that the tool made to send on this port.
-    pub(crate) generated: u64,
-    /// Packets that the tool meant to send on this port: generated or forwarded.
-    pub(crate) offered: u64,
-    /// Those of them that it freed because the ring stayed full.
-    pub(crate) unsent: u64,
-    /// Received packets that the tool was there for: checked, captured, answered.
-    pub(crate) consumed: u64,
-    /// Received packets that the tool threw away.
-    pub(crate) dropped: u64,
-}
-
-impl PortCounts {
-    /// Adds a receive queue's counters.
-    pub(crate) fn add_rx(&mut self, queue: &RxQueue) {
-        self.add_rx_stats(queue.stats());
-        self.backlog += queue.backlog() as u64;
-    }
-
-    /// Adds a transmit queue's counters.
-    pub(crate) fn add_tx(&mut self, queue: &TxQueue) {
-        self.add_tx_stats(queue.stats());
-        self.in_flight += queue.in_flight() as u64;
-    }
-
-    fn add_rx_stats(&mut self, s: RxQueueStats) {
-        self.rx.packets += s.packets;
-        self.rx.bytes += s.bytes;
-        self.rx.errors += s.errors;
-        self.rx.bad_descriptors += s.bad_descriptors;
-        self.rx.pool_empty += s.pool_empty;
-    }
-
-    fn add_tx_stats(&mut self, s: TxQueueStats) {
-        self.tx.packets += s.packets;
-        self.tx.bytes += s.bytes;
-        self.tx.errors += s.errors;
-        self.tx.ring_full += s.ring_full;
-        self.tx.quarantined += s.quarantined;
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.add_rx_stats(other.rx);
-        self.add_tx_stats(other.tx);
-        self.backlog += other.backlog;
-        self.in_flight += other.in_flight;
-        self.generated += other.generated;
-        self.offered += other.offered;
-        self.unsent += other.unsent;
-        self.consumed += other.consumed;
-        self.dropped += other.dropped;
-    }
-}
-
-/// A worker's counts at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Snapshot {
-    /// By port, in the order of the session.
-    pub(crate) ports: [PortCounts; MAX_PORTS],
-    /// What the tool counts beside, by name.
-    pub(crate) extra: Vec<(&'static str, u64)>,
-    /// Packets that never came, as their sequence numbers tell, when somebody looks at those.
-    pub(crate) missing: Option<u64>,
-    /// Those of `extra` that mean something is wrong.
-    pub(crate) faults: u64,
-    /// How long this worker's part of the traffic took, when it is over.
-    pub(crate) active: Option<Duration>,
-    /// How it slept, when that is what it does; the seat sees to it.
-    pub(crate) slept: Option<Slept>,
-}
-
-impl Snapshot {
-    /// Adds another worker's counts.
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.ports.iter_mut().zip(&other.ports) {
-            mine.add(theirs);
-        }
-        for (name, n) in &other.extra {
-            match self.extra.iter_mut().find(|(known, _)| known == name) {
-                Some((_, sum)) => *sum += n,
-                None => self.extra.push((name, *n)),
-            }
-        }
-        self.faults += other.faults;
-        self.missing = match (self.missing, other.missing) {
-            (Some(a), Some(b)) => Some(a + b),
-            (a, b) => a.or(b),
-        };
-        self.active = self.active.max(other.active);
-        if let Some(theirs) = &other.slept {
-            self.slept.get_or_insert_default().add(theirs);
-        }
-    }
-}
 
 const STATE: u32 = 3;
 const STOP: u32 = 1;
@@ -171,7 +64,8 @@ impl Pulse {
     /// A worker's place.
     pub(crate) fn seat(&self, index: usize) -> Seat<'_> {
         let rest = Rest::default();
-        Seat { pulse: self, index, seen: 0, state: Beat::Go, rest, shown: false }
+        let meter = Meter::start();
+        Seat { pulse: self, index, seen: 0, state: Beat::Go, rest, meter, busy: true, shown: false }
     }
 
     fn set(&self, state: u32) {
@@ -213,7 +107,9 @@ impl Pulse {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut sum = Snapshot::default();
         for place in &self.board {
-            sum.add(&place.lock().unwrap_or_else(PoisonError::into_inner));
+            let worker = place.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(&worker);
+            sum.workers.push(worker.work);
         }
         sum
     }
@@ -231,15 +127,19 @@ pub(crate) struct Seat<'a> {
     seen: u32,
     state: Beat,
     rest: Rest,
+    meter: Meter,
+    /// Whether the last turn moved something.
+    busy: bool,
     /// Whether nothing has moved since the counts were shown.
     shown: bool,
 }
 
 impl Seat<'_> {
-    /// The same, for a worker that rests in this way.
+    /// The same, for a worker that rests in this way and begins now.
     pub(crate) fn resting(self, rest: Rest) -> Self {
         let mut seat = self;
         seat.rest = rest;
+        seat.meter = Meter::start();
         seat
     }
 
@@ -254,6 +154,18 @@ impl Seat<'_> {
         self.state
     }
 
+    /// The same for a loop that ends when it is no longer [`Beat::Go`], and asks no more then: what
+    /// the supervisor said before is not told again.
+    #[inline(always)]
+    pub(crate) fn goes_on(&mut self, counts: impl FnOnce() -> Snapshot) -> bool {
+        let word = self.pulse.word.load(Ordering::Relaxed);
+        if word == self.seen {
+            return true;
+        }
+        self.changed(word, counts());
+        self.state == Beat::Go
+    }
+
     #[cold]
     fn changed(&mut self, word: u32, counts: Snapshot) {
         self.seen = word;
@@ -266,43 +178,57 @@ impl Seat<'_> {
     }
 
     /// Shows the counts to the supervisor.
-    pub(crate) fn publish(&self, counts: Snapshot) {
-        let counts = Snapshot { slept: self.rest.slept(), ..counts };
+    pub(crate) fn publish(&mut self, counts: Snapshot) {
+        let work = Work { ticks: self.meter.ticks(), ..counts.work };
+        let counts = Snapshot { slept: self.rest.slept(), work, ..counts };
         if let Some(place) = self.pulse.board.get(self.index) {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = counts;
         }
     }
 
-    /// Says how many packets this turn moved, when there is more to do than to wait for packets.
+    /// Says what this turn did, when there is more to do than to wait for packets.
     #[inline(always)]
-    pub(crate) fn moved(&mut self, packets: usize) {
-        self.turned(packets, || Duration::ZERO, Snapshot::default);
+    pub(crate) fn moved(&mut self, turn: impl Into<Turn>) {
+        self.turned(turn, || Duration::ZERO, Snapshot::default);
     }
 
-    /// Says how many packets this turn moved. After many that moved none, the worker may sleep for
-    /// as long as `patience` says; `counts` is called before, so that the supervisor sees the last
-    /// ones meanwhile.
+    /// Says what this turn did. After many that moved nothing, the worker may sleep for as long as
+    /// `patience` says; `counts` is called before, so that the supervisor sees the last ones
+    /// meanwhile.
     #[inline(always)]
     pub(crate) fn turned(
         &mut self,
-        packets: usize,
+        turn: impl Into<Turn>,
         patience: impl FnOnce() -> Duration,
         counts: impl FnOnce() -> Snapshot,
     ) {
-        let result = if packets > 0 {
-            self.shown = false;
-            self.rest.moved(packets)
-        } else {
-            let patience = patience();
-            if !self.shown && self.sleeps_next() && !patience.is_zero() {
-                self.shown = true;
-                self.publish(counts());
-            }
-            self.rest.idle(patience)
-        };
-        if let Err(e) = result {
+        let turn = turn.into();
+        if turn == Turn::Nothing {
+            return self.idle(patience, counts);
+        }
+        self.busy = true;
+        self.meter.worked(turn);
+        if let Err(e) = self.rest.moved() {
             self.pulse.abort(e.to_string());
         }
+    }
+
+    #[cold]
+    fn idle(&mut self, patience: impl FnOnce() -> Duration, counts: impl FnOnce() -> Snapshot) {
+        self.meter.idle(tsc);
+        if std::mem::take(&mut self.busy) {
+            self.shown = false;
+            self.rest.begin();
+        }
+        let patience = patience();
+        if !self.shown && self.sleeps_next() && !patience.is_zero() {
+            self.shown = true;
+            self.publish(counts());
+        }
+        if let Err(e) = self.rest.idle(patience) {
+            self.pulse.abort(e.to_string());
+        }
+        self.meter.resume(tsc());
     }
 
     /// Whether the worker will sleep if this turn moves nothing.

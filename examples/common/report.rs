@@ -4,13 +4,14 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use barewire::port::PortStats;
+use barewire::port::{PathChoice, PortStats};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
+use super::counts::{PortCounts, Snapshot};
 use super::ladder::{Drops, Topology, residuals};
+use super::meter::Work;
 use super::options::OutputOptions;
-use super::pulse::{PortCounts, Snapshot};
 use super::rest::Slept;
 use super::session::Session;
 use super::units::{si, wire_gbps};
@@ -33,6 +34,13 @@ Where the numbers come from:
     rx_error, bad_descriptor   marked as damaged; a descriptor that made no sense
     unread         left in the receive ring at the end
     application    thrown away by the tool
+  work says what a packet costs its worker: cycles are ticks of the time-stamp counter (TSC),
+  whatever the core's own clock does, spent in turns that moved packets, with all that interrupts
+  a worker, and with the model of a software NIC that its worker drives. A packet received and
+  sent on is one packet; made and sent here and received here, it is two. packets_per_burst and
+  full_bursts_percent (bursts of --burst packets) are of bursts that moved any; workers has the
+  same for each of several. A line a second has that second's.
+  path, by port, is the code that carries packets and, in brackets, why it is no faster one.
   idle, with --idle sleep, says how much of their time the workers slept, and what woke them.
   reconciles is true when, at every stage, what went in equals what came out and what was lost
   under one of these names; residuals says by how much it does not.";
@@ -113,6 +121,7 @@ impl Reporter {
         if self.options.json_lines {
             let mut line = self.object(now, rates, session, now.at.as_secs_f64());
             line.insert("final".to_owned(), json!(false));
+            line.insert("work".to_owned(), work_object(&self.last, now));
             print_line(&Value::Object(line).to_string())?;
         }
         self.last = now.clone();
@@ -138,6 +147,10 @@ impl Reporter {
         }
         for (name, n) in now.counts.extra.iter().filter(|(_, n)| *n > 0) {
             line.push_str(&format!("  {name} {n}"));
+        }
+        let work = now.counts.work.since(&self.last.counts.work);
+        if let (Some(ticks), Some(fill)) = (work.ticks_per_packet(), work.fill()) {
+            line.push_str(&format!("  {ticks:.1} cycles/packet, bursts of {fill:.1}"));
         }
         if let Some(slept) = &now.counts.slept {
             line.push_str(&format!("  asleep {:.0} %", slept.percent()));
@@ -171,6 +184,7 @@ impl Reporter {
         let rates = Rates::between(&Moment::default(), end, seconds);
         let mut object = self.object(end, rates, session, seconds);
         object.insert("final".to_owned(), json!(true));
+        object.insert("work".to_owned(), work_object(&Moment::default(), end));
         let stages = residuals(&end.counts, &nics(session), self.topology);
         let stale = session.ports.iter().any(|p| p.stale);
         let reconciles = !stale && stages.iter().all(|r| r.frames == 0);
@@ -241,6 +255,33 @@ impl Reporter {
     }
 }
 
+/// What the packets cost that were moved between two moments.
+fn work_object(from: &Moment, to: &Moment) -> Value {
+    let object = |work: &Work| {
+        let rounded = |value: Option<f64>, digits| value.map(|v| round(v, digits));
+        json!({
+            "cycles": work.ticks,
+            "packets": work.packets,
+            "cycles_per_packet": rounded(work.ticks_per_packet(), 2),
+            "bursts": work.bursts,
+            "packets_per_burst": rounded(work.fill(), 2),
+            "full_bursts_percent": rounded(work.full_percent(), 1),
+        })
+    };
+    let before = from.counts.workers.iter().copied().chain(std::iter::repeat(Work::default()));
+    let workers = to.counts.workers.iter().zip(before);
+    let mut total = object(&to.counts.work.since(&from.counts.work));
+    total["workers"] = workers.map(|(now, before)| object(&now.since(&before))).collect();
+    total
+}
+
+fn path_object(path: Option<&PathChoice>) -> Value {
+    path.map_or(
+        Value::Null,
+        |p| json!({ "name": p.path.name(), "text": p.to_string(), "why_no_faster": p.why }),
+    )
+}
+
 fn idle_object(slept: &Slept) -> Value {
     let s = &slept.stats;
     json!({
@@ -265,6 +306,7 @@ fn port_object(p: &super::session::OpenPort, c: &PortCounts) -> Value {
         "chip": info.chip,
         "mac": p.port.mac().to_string(),
         "link": { "up": p.link.up, "mbps": p.link.speed_mbps },
+        "path": { "rx": path_object(p.rx_path.as_ref()), "tx": path_object(p.tx_path.as_ref()) },
         "queues": {
             "rx_packets": c.rx.packets,
             "rx_bytes": c.rx.bytes,
@@ -304,6 +346,27 @@ fn print_line(line: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What packets cost, in total and by worker.
+fn work_lines(text: &mut String, work: &Value) {
+    let workers = work["workers"].as_array().map_or(&[][..], Vec::as_slice);
+    let several = workers.len() > 1;
+    let lines = workers.iter().take(if several { usize::MAX } else { 0 }).enumerate();
+    let named = lines.map(|(i, worker)| (format!("  worker {i}: "), worker));
+    for (name, w) in std::iter::once((String::new(), work)).chain(named) {
+        let number = |key: &str| w[key].as_f64();
+        if let (Some(cost), Some(fill), Some(full)) = (
+            number("cycles_per_packet"),
+            number("packets_per_burst"),
+            number("full_bursts_percent"),
+        ) {
+            text.push_str(&format!(
+                "  {name}{cost:.1} cycles (TSC ticks) per packet, bursts of {fill:.1} packets, \
+                 {full:.1} % of them full\n"
+            ));
+        }
+    }
+}
+
 /// The summary for people, from the object for machines, so that they cannot disagree.
 fn human(tool: &str, o: &Map<String, Value>) -> String {
     let number = |key: &str| o.get(key).and_then(Value::as_f64).unwrap_or(0.0);
@@ -325,6 +388,9 @@ fn human(tool: &str, o: &Map<String, Value>) -> String {
             }
         }
     }
+    if let Some(work) = o.get("work") {
+        work_lines(&mut text, work);
+    }
     if let Some(idle) = o.get("idle").filter(|idle| idle.is_object()) {
         text.push_str(&format!(
             "  asleep {:.1} %, woken {} times by packets and {} times by the clock\n",
@@ -342,6 +408,12 @@ fn human(tool: &str, o: &Map<String, Value>) -> String {
             p["mac"].as_str().unwrap_or_default(),
             if up { format!("{} Mbit/s", p["link"]["mbps"]) } else { "down".to_owned() },
         ));
+        let path = |side: &str| p["path"][side]["text"].as_str().unwrap_or("none").to_owned();
+        let (rx, tx) = (path("rx"), path("tx"));
+        text.push_str(&match rx == tx {
+            true => format!("    path {rx}\n"),
+            false => format!("    path rx {rx}; tx {tx}\n"),
+        });
     }
     if o.get("reconciles").and_then(Value::as_bool) == Some(true) {
         text.push_str("  every frame is accounted for");

@@ -88,19 +88,21 @@ impl Rest {
 
     /// Packets were moved.
     #[inline(always)]
-    pub(crate) fn moved(&mut self, packets: usize) -> Result<()> {
+    pub(crate) fn moved(&mut self) -> Result<()> {
         match self {
-            Self::Spin | Self::Pause => Ok(()),
-            Self::Yield { idle, .. } => {
-                *idle = 0;
-                Ok(())
-            }
-            Self::Sleep { sleeper, .. } => sleeper.polled(packets),
+            Self::Sleep { sleeper, .. } => sleeper.polled(1),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing was moved, for the first time since packets were.
+    pub(crate) fn begin(&mut self) {
+        if let Self::Yield { idle, .. } = self {
+            *idle = 0;
         }
     }
 
     /// Nothing was moved, and there is nothing to do for so long unless a packet comes.
-    #[cold]
     pub(crate) fn idle(&mut self, patience: Duration) -> Result<()> {
         match self {
             Self::Spin => {}

@@ -9,8 +9,8 @@ use barewire::mem::Backing;
 use barewire::pci::{PciAddr, PciDevice};
 use barewire::poll::pin_to_core;
 use barewire::pool::{DEFAULT_HEADROOM, PoolConfig};
-use barewire::port::{LinkStatus, PortConfig, PortStats, Queues};
-use barewire::{Mempool, Port};
+use barewire::port::{LinkStatus, PathChoice, PortConfig, PortStats, Queues};
+use barewire::{Mempool, Port, RxQueue, TxQueue};
 
 use super::options::PortOptions;
 use super::units::FCS;
@@ -50,11 +50,16 @@ pub(crate) struct OpenPort {
     pub(crate) stats: PortStats,
     /// Whether the last attempt to read `stats` failed.
     pub(crate) stale: bool,
+    /// Which code carries what is received; all queues of a port have the same.
+    pub(crate) rx_path: Option<PathChoice>,
+    /// And what is sent.
+    pub(crate) tx_path: Option<PathChoice>,
 }
 
 impl OpenPort {
     fn new(port: Port) -> Self {
-        Self { port, link: LinkStatus::DOWN, stats: PortStats::default(), stale: false }
+        let (link, stats) = (LinkStatus::DOWN, PortStats::default());
+        Self { port, link, stats, stale: false, rx_path: None, tx_path: None }
     }
 
     fn refresh(&mut self) -> Result<()> {
@@ -127,7 +132,10 @@ impl Session {
         before_start()?;
         let mut queues = Vec::with_capacity(ports.len());
         for p in &mut ports {
-            queues.push(p.port.start(&config, &pool)?);
+            let started = p.port.start(&config, &pool)?;
+            p.rx_path = started.rx.first().map(RxQueue::path);
+            p.tx_path = started.tx.first().map(TxQueue::path);
+            queues.push(started);
         }
         let mut session = Self { ports, pool, mtu: config.mtu };
         session.wait_for_link(Duration::from_secs_f64(options.link_wait))?;
@@ -223,10 +231,12 @@ fn configure(options: &PortOptions, need: &Need) -> Result<PortConfig, Error> {
         },
         // Frames that wait hold up those for other queues; with one queue there are none.
         drop_when_full: options.drop_when_full.unwrap_or(!need.lossless && rx_queues > 1),
+        path: options.path.into(),
         // All ports are started before any is waited for: they may be each other's far end.
         link_wait: Duration::ZERO,
         ..PortConfig::default()
     };
+    PathChoice::new(config.path)?;
     let most = u32::from(mtu) + u32::from(HEADERS);
     if u32::from(need.frame) > most {
         let allowed = format!("up to {} bytes with FCS at MTU {mtu}; raise --mtu", most + 4);

@@ -14,9 +14,11 @@ use barewire::{Batch, PoolCache, RxQueue, TxQueue};
 use clap::Parser;
 
 use answer::{Answer, Me, answer};
+use common::counts::{PortCounts, Snapshot};
 use common::ladder::Topology;
+use common::meter::{Fill, Turn};
 use common::options::{OutputOptions, PortOptions};
-use common::pulse::{self, Beat, End, PortCounts, Seat, Snapshot};
+use common::pulse::{self, Beat, End, Seat};
 use common::report::{NUMBERS, Reporter};
 use common::rest::Rest;
 use common::session::{Need, Session};
@@ -104,11 +106,13 @@ fn echo(cli: &Cli) -> Result<(), Failure> {
     let Some(q) = queues.pop() else { return Ok(()) };
     let mac = cli.mac.unwrap_or_else(|| session.ports[0].port.mac());
     let mut reporter = Reporter::new("echo", &cli.output, Topology::Open);
+    let burst = usize::from(cli.options.burst);
     let host = Host {
         me: Me { mac, ip: cli.ip },
         rx: q.rx,
         tx: q.tx,
-        batch: Batch::new(usize::from(cli.options.burst)),
+        batch: Batch::new(burst),
+        fill: Fill::new(burst),
         cache: session.pool.cache(),
         done: Done::default(),
     };
@@ -137,21 +141,22 @@ struct Host {
     rx: Vec<RxQueue>,
     tx: Vec<TxQueue>,
     batch: Batch,
+    fill: Fill,
     cache: PoolCache,
     done: Done,
 }
 
 impl Host {
-    fn turn(&mut self) -> usize {
-        let Self { me, rx, tx, batch, cache, done } = self;
-        let mut moved = 0;
+    fn turn(&mut self) -> Turn {
+        let Self { me, rx, tx, batch, fill, cache, done } = self;
+        let mut turn = Turn::Nothing;
         let outs = tx.len().max(1);
         for (i, rx) in rx.iter_mut().enumerate() {
             let n = rx.rx_burst(cache, batch);
             if n == 0 {
                 continue;
             }
-            moved += n;
+            fill.burst(n, &mut turn);
             batch.retain_mut(|packet| {
                 // Longer than a buffer, so no request that fits into one frame.
                 let verdict =
@@ -182,7 +187,7 @@ impl Host {
             done.unsent += batch.len() as u64;
             cache.free_batch(batch);
         }
-        moved
+        turn
     }
 
     /// Lets a device that moves only when it is called send, and takes buffers back.
@@ -217,6 +222,7 @@ impl Host {
         snap.ports[0] = port;
         snap.extra =
             vec![("arp", d.arp), ("icmp", d.icmp), ("refused", d.refused), ("other", d.other)];
+        snap.work = self.fill.work();
         snap
     }
 }
@@ -227,9 +233,9 @@ fn serve(mut seat: Seat<'_>, mut host: Host, count: u64) {
     let mut beat = Beat::Go;
     while beat == Beat::Go && host.answered() < count {
         beat = seat.beat(|| host.counts(None));
-        let moved = host.turn();
-        seat.turned(moved, || Duration::MAX, || host.counts(None));
-        idle = if moved == 0 { idle.wrapping_add(1) } else { 0 };
+        let turn = host.turn();
+        seat.turned(turn, || Duration::MAX, || host.counts(None));
+        idle = if turn == Turn::Nothing { idle.wrapping_add(1) } else { 0 };
         if idle % 64 == 1 {
             host.kick();
         }

@@ -7,7 +7,9 @@ use barewire::error::Result;
 use barewire::{Batch, PoolCache, RxQueue, TxQueue};
 
 use crate::check::{Checker, Findings};
-use crate::common::pulse::{Beat, PortCounts, Seat, Snapshot};
+use crate::common::counts::{PortCounts, Snapshot};
+use crate::common::meter::{Fill, Turn};
+use crate::common::pulse::{Beat, Seat};
 use crate::pace::Pacer;
 use crate::replay::{Comparer, Cursor};
 use crate::template::Generator;
@@ -53,11 +55,60 @@ pub(crate) struct Lane {
     queue: TxQueue,
     source: Source,
     batch: Batch,
+    fill: Fill,
 }
 
 impl Lane {
     pub(crate) fn new(queue: TxQueue, source: Source, burst: usize) -> Self {
-        Self { queue, source, batch: Batch::new(burst) }
+        Self { queue, source, batch: Batch::new(burst), fill: Fill::new(burst) }
+    }
+
+    /// Makes what is due `now`, in nanoseconds since the start: at a rate, or as it was recorded.
+    #[inline(never)]
+    fn make(
+        &mut self,
+        mut pacer: Option<&mut Pacer>,
+        cache: &mut PoolCache,
+        remaining: &mut u64,
+        now: u64,
+    ) -> Result<()> {
+        if let Some(pacer) = &mut pacer {
+            pacer.begin(now);
+        }
+        while *remaining > 0 && self.batch.room() > 0 {
+            let len = match &self.source {
+                Source::Made(generator) => generator.next_len(),
+                Source::Replay { cursor, recorded_pace, .. } => {
+                    let Some(frame) = cursor.frame() else { break };
+                    if *recorded_pace && cursor.due_ns() > now {
+                        break;
+                    }
+                    frame.len() as u16
+                }
+            };
+            if pacer.as_ref().is_some_and(|pacer| !pacer.due(now)) {
+                break;
+            }
+            let Some(mut packet) = cache.alloc() else { break };
+            match &mut self.source {
+                Source::Made(generator) => generator.make(&mut packet),
+                Source::Replay { cursor, .. } => {
+                    // Longer than a buffer was refused before the start.
+                    packet.append(cursor.frame().unwrap_or_default())?;
+                }
+            }
+            // There is room.
+            drop(self.batch.push(packet));
+            *remaining -= 1;
+            if let Some(pacer) = &mut pacer {
+                pacer.charge(len);
+            }
+            if let Source::Replay { cursor, taken, .. } = &mut self.source {
+                *taken += 1;
+                cursor.advance()?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -74,6 +125,8 @@ pub(crate) struct TxSide {
     cache: PoolCache,
     pacer: Option<Pacer>,
     start: Instant,
+    /// Whether what is sent was recorded, and ends some time.
+    replays: bool,
     /// Packets still to be made.
     remaining: u64,
     unsent: u64,
@@ -90,9 +143,11 @@ impl TxSide {
         pacer: Option<Pacer>,
         count: Option<u64>,
     ) -> Self {
+        let replays = lanes.iter().all(|l| matches!(l.source, Source::Replay { .. }));
         Self {
             port,
             lanes,
+            replays,
             aside,
             thrown: Batch::new(64),
             turns: 0,
@@ -106,88 +161,36 @@ impl TxSide {
         }
     }
 
-    /// Gives every queue a burst. With `go` false, only what was made before is sent. Returns how
-    /// many packets the queues took.
-    #[inline]
-    fn turn(&mut self, go: bool) -> usize {
-        let mut moved = 0;
-        for i in 0..self.lanes.len() {
-            if go && self.lanes[i].batch.is_empty() {
-                self.make(i);
+    /// Gives every queue a burst. With `go` false, only what was made before is sent.
+    #[inline(always)]
+    fn turn(&mut self, go: bool) -> Turn {
+        let mut turn = Turn::Nothing;
+        let Self { lanes, pacer, cache, remaining, .. } = self;
+        for lane in lanes {
+            if go && lane.batch.is_empty() {
+                match (&mut lane.source, &mut *pacer) {
+                    (Source::Made(generator), None) => {
+                        let room = (*remaining).min(lane.batch.capacity() as u64);
+                        *remaining -= cache.alloc_batch(&mut lane.batch, room as usize) as u64;
+                        // Every size fits: the pool's buffers were made for the longest.
+                        generator.make_all(&mut lane.batch);
+                    }
+                    (_, pacer) => {
+                        let now = self.start.elapsed().as_nanos() as u64;
+                        if let Err(e) = lane.make(pacer.as_mut(), cache, remaining, now) {
+                            self.trouble = Some(e.to_string());
+                        }
+                    }
+                }
             }
-            let lane = &mut self.lanes[i];
-            moved += lane.queue.tx_burst(&mut self.cache, &mut lane.batch);
+            let n = lane.queue.tx_burst(cache, &mut lane.batch);
+            lane.fill.burst(n, &mut turn);
         }
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(ASIDE) {
             self.look_aside();
         }
-        moved
-    }
-
-    #[inline]
-    fn make(&mut self, i: usize) {
-        let Self { lanes, pacer, cache, remaining, start, .. } = self;
-        let Some(lane) = lanes.get_mut(i) else { return };
-        let room = u64::try_from(lane.batch.capacity()).unwrap_or(u64::MAX).min(*remaining);
-        let made = match &mut lane.source {
-            Source::Made(generator) if pacer.is_none() => {
-                cache.alloc_batch(&mut lane.batch, room as usize);
-                // Every size fits: the pool's buffers were made for the longest.
-                generator.make_all(&mut lane.batch);
-                lane.batch.len() as u64
-            }
-            Source::Made(generator) => {
-                let now = start.elapsed().as_nanos() as u64;
-                let mut made = 0;
-                if let Some(pacer) = pacer {
-                    pacer.begin(now);
-                    while made < room && pacer.due(now) {
-                        let Some(mut packet) = cache.alloc() else { break };
-                        let len = generator.next_len();
-                        generator.make(&mut packet);
-                        if lane.batch.push(packet).is_err() {
-                            break;
-                        }
-                        pacer.charge(len);
-                        made += 1;
-                    }
-                }
-                made
-            }
-            Source::Replay { cursor, recorded_pace, taken } => {
-                let now = start.elapsed().as_nanos() as u64;
-                if let Some(pacer) = pacer {
-                    pacer.begin(now);
-                }
-                let mut made = 0;
-                while made < room {
-                    let Some(frame) = cursor.frame() else { break };
-                    if *recorded_pace && cursor.due_ns() > now {
-                        break;
-                    }
-                    if let Some(pacer) = pacer {
-                        if !pacer.due(now) {
-                            break;
-                        }
-                        pacer.charge(frame.len() as u16);
-                    }
-                    let Some(mut packet) = cache.alloc() else { break };
-                    // Longer than a buffer was refused before the start.
-                    if packet.append(frame).is_err() || lane.batch.push(packet).is_err() {
-                        break;
-                    }
-                    made += 1;
-                    *taken += 1;
-                    if let Err(e) = cursor.advance() {
-                        self.trouble = Some(e.to_string());
-                        break;
-                    }
-                }
-                made
-            }
-        };
-        *remaining -= made;
+        turn
     }
 
     fn look_aside(&mut self) {
@@ -201,8 +204,11 @@ impl TxSide {
     /// Whether there is nothing more to make.
     #[inline]
     fn finished(&self) -> bool {
-        self.remaining == 0
-            || self.trouble.is_some()
+        self.remaining == 0 || self.replays && self.played()
+    }
+
+    fn played(&self) -> bool {
+        self.trouble.is_some()
             || self.lanes.iter().all(|l| match &l.source {
                 Source::Made(_) => false,
                 Source::Replay { cursor, .. } => cursor.finished(),
@@ -265,6 +271,7 @@ impl TxSide {
         self.lanes.iter().for_each(|l| c.add_tx(&l.queue));
         self.aside.iter().for_each(|q| c.add_rx(q));
         snap.ports[self.port] = c;
+        self.lanes.iter().for_each(|l| snap.work.add(&l.fill.work()));
     }
 
     /// Per lane, how many of its packets a receiver may expect.
@@ -300,6 +307,7 @@ pub(crate) struct RxSide {
     port: usize,
     queues: Vec<RxQueue>,
     batch: Batch,
+    fill: Fill,
     cache: PoolCache,
     judge: Judge,
     /// A packet of several buffers, in one piece.
@@ -308,7 +316,6 @@ pub(crate) struct RxSide {
     in_order: bool,
     /// Whether nobody else can have sent what arrives.
     alone: bool,
-    received: u64,
     trouble: Option<String>,
 }
 
@@ -326,26 +333,26 @@ impl RxSide {
             port,
             queues,
             batch: Batch::new(burst),
+            fill: Fill::new(burst),
             cache,
             judge,
             whole: Vec::new(),
             in_order,
             alone,
-            received: 0,
             trouble: None,
         }
     }
 
-    /// Takes a burst from every queue. Returns how many packets came.
-    #[inline]
-    fn turn(&mut self) -> usize {
-        let mut moved = 0;
+    /// Takes a burst from every queue.
+    #[inline(always)]
+    fn turn(&mut self) -> Turn {
+        let mut turn = Turn::Nothing;
         for queue in &mut self.queues {
             let n = queue.rx_burst(&mut self.cache, &mut self.batch);
             if n == 0 {
                 continue;
             }
-            moved += n;
+            self.fill.burst(n, &mut turn);
             let (batch, whole) = (&self.batch, &mut self.whole);
             let looked = match &mut self.judge {
                 Judge::Stamps(c) => look(batch, whole, |frame| {
@@ -360,8 +367,11 @@ impl RxSide {
             }
             self.cache.free_batch(&mut self.batch);
         }
-        self.received += moved as u64;
-        moved
+        turn
+    }
+
+    fn received(&self) -> u64 {
+        self.fill.packets
     }
 
     fn finish(&mut self, sent: &[u64]) {
@@ -373,10 +383,11 @@ impl RxSide {
     }
 
     fn counts(&self, snap: &mut Snapshot) {
-        let mut c = PortCounts { consumed: self.received, ..PortCounts::default() };
+        let mut c = PortCounts { consumed: self.received(), ..PortCounts::default() };
         self.queues.iter().for_each(|q| c.add_rx(q));
         let mut other = Snapshot::default();
         other.ports[self.port] = c;
+        other.work = self.fill.work();
         if !matches!(self.judge, Judge::Count) {
             let f = self.judge.findings();
             other.extra = vec![
@@ -429,54 +440,53 @@ impl Drain {
         Self { start: now, last_move: now }
     }
 
-    /// Whether to go on, after a turn that moved `packets`.
-    fn goes_on(&mut self, packets: usize) -> bool {
+    /// Whether to go on, after such a turn.
+    fn goes_on(&mut self, turn: Turn) -> bool {
         let now = Instant::now();
-        if packets > 0 {
+        if turn != Turn::Nothing {
             self.last_move = now;
         }
         now - self.last_move < QUIET && now - self.start < DRAIN_LIMIT
     }
 }
 
-fn snapshot(tx: Option<&TxSide>, rx: Option<&RxSide>, active: Option<Duration>) -> Snapshot {
+fn snapshot(tx: &[TxSide], rx: &[RxSide], active: Option<Duration>) -> Snapshot {
     let mut snap = Snapshot { active, ..Snapshot::default() };
-    if let Some(tx) = tx {
-        tx.counts(&mut snap);
-    }
-    if let Some(rx) = rx {
-        rx.counts(&mut snap);
-    }
+    tx.iter().for_each(|side| side.counts(&mut snap));
+    rx.iter().for_each(|side| side.counts(&mut snap));
     snap
 }
 
 /// Sends and receives in turns, in one thread.
 pub(crate) fn both(mut seat: Seat<'_>, mut tx: TxSide, mut rx: RxSide) {
+    fn counts(tx: &TxSide, rx: &RxSide, active: Option<Duration>) -> Snapshot {
+        snapshot(std::slice::from_ref(tx), std::slice::from_ref(rx), active)
+    }
     let start = Instant::now();
     tx.start = start;
-    let mut beat = Beat::Go;
-    while beat == Beat::Go && !tx.finished() {
-        beat = seat.beat(|| snapshot(Some(&tx), Some(&rx), None));
-        let moved = tx.turn(true) + rx.turn();
-        if moved == 0 && seat.sleeps_next() {
+    while !tx.finished() {
+        let turn = tx.turn(true).max(rx.turn());
+        if turn == Turn::Nothing && seat.sleeps_next() {
             tx.look_aside();
         }
-        seat.turned(moved, || tx.patience(), || snapshot(Some(&tx), Some(&rx), None));
+        seat.turned(turn, || tx.patience(), || counts(&tx, &rx, None));
         report(&seat, tx.trouble.as_deref().or(rx.trouble.as_deref()));
+        if !seat.goes_on(|| counts(&tx, &rx, None)) {
+            break;
+        }
     }
     let mut drain = Drain::new();
-    while beat != Beat::Abort {
-        beat = seat.beat(|| snapshot(Some(&tx), Some(&rx), None));
-        let moved = tx.turn(false) + tx.reclaim() + rx.turn();
-        seat.moved(moved);
-        if (tx.flushed() && rx.received >= tx.sent()) || !drain.goes_on(moved) {
+    while seat.beat(|| counts(&tx, &rx, None)) != Beat::Abort {
+        let turn = tx.turn(false).max(tx.reclaim().into()).max(rx.turn());
+        seat.moved(turn);
+        if (tx.flushed() && rx.received() >= tx.sent()) || !drain.goes_on(turn) {
             break;
         }
     }
     tx.look_aside();
     rx.finish(&tx.sent_by_lane());
     tx.give_up();
-    seat.publish(snapshot(Some(&tx), Some(&rx), Some(drain.last_move - start)));
+    seat.publish(counts(&tx, &rx, Some(drain.last_move - start)));
 }
 
 fn report(seat: &Seat<'_>, trouble: Option<&str>) {
@@ -485,87 +495,106 @@ fn report(seat: &Seat<'_>, trouble: Option<&str>) {
     }
 }
 
-/// Only sends. With a receiver in another thread, keeps the port going until that has all.
-pub(crate) fn send(mut seat: Seat<'_>, mut tx: TxSide, receiver: bool) {
+/// Only sends, on one port or several. With a receiver in another thread, keeps the ports going
+/// until that has all.
+pub(crate) fn send(mut seat: Seat<'_>, mut sides: Vec<TxSide>, receiver: bool) {
     let start = Instant::now();
-    tx.start = start;
-    let mut beat = Beat::Go;
-    while beat == Beat::Go && !tx.finished() {
-        beat = seat.beat(|| snapshot(Some(&tx), None, None));
-        let moved = tx.turn(true);
-        if moved == 0 && seat.sleeps_next() {
-            tx.look_aside();
+    sides.iter_mut().for_each(|side| side.start = start);
+    while !sides.iter().all(TxSide::finished) {
+        let mut turn = Turn::Nothing;
+        sides.iter_mut().for_each(|side| turn = turn.max(side.turn(true)));
+        if turn == Turn::Nothing && seat.sleeps_next() {
+            sides.iter_mut().for_each(TxSide::look_aside);
         }
-        seat.turned(moved, || tx.patience(), || snapshot(Some(&tx), None, None));
-        report(&seat, tx.trouble.as_deref());
+        let patience = || sides.iter().map(TxSide::patience).min().unwrap_or_default();
+        seat.turned(turn, patience, || snapshot(&sides, &[], None));
+        report(&seat, sides.iter().find_map(|side| side.trouble.as_deref()));
+        if !seat.goes_on(|| snapshot(&sides, &[], None)) {
+            break;
+        }
     }
     let pulse = seat.pulse;
     let mut drain = Drain::new();
-    while beat != Beat::Abort {
-        beat = seat.beat(|| snapshot(Some(&tx), None, None));
-        let moved = tx.turn(false) + tx.reclaim();
-        seat.moved(moved);
+    while seat.beat(|| snapshot(&sides, &[], None)) != Beat::Abort {
+        let turn = flush(&mut sides);
+        seat.moved(turn);
         // A receiver knows better when all is there.
-        let done = if receiver { tx.flushed() } else { tx.empty() };
-        if done || !drain.goes_on(moved) {
+        let done = if receiver { TxSide::flushed } else { TxSide::empty };
+        if sides.iter().all(done) || !drain.goes_on(turn) {
             break;
         }
     }
     let last_move = drain.last_move;
-    let given = tx.sent_by_lane();
-    tx.give_up();
-    pulse.set_sent(given, tx.sent());
+    let given = sides.iter().flat_map(TxSide::sent_by_lane).collect();
+    sides.iter_mut().for_each(TxSide::give_up);
+    pulse.set_sent(given, sides.iter().map(TxSide::sent).sum());
     // A NIC that is driven by our calls still has frames on their way.
-    let mut wait = Drain::new();
+    let wait = Instant::now();
     while receiver
-        && beat != Beat::Abort
+        && seat.beat(|| snapshot(&sides, &[], None)) != Beat::Abort
         && !pulse.received_all.load(Ordering::Acquire)
-        && wait.start.elapsed() < DRAIN_LIMIT
+        && wait.elapsed() < DRAIN_LIMIT
     {
-        beat = seat.beat(|| snapshot(Some(&tx), None, None));
-        let moved = tx.turn(false) + tx.reclaim();
-        wait.goes_on(moved);
-        seat.moved(moved);
+        let turn = flush(&mut sides);
+        seat.moved(turn);
     }
-    tx.look_aside();
-    tx.reclaim();
-    seat.publish(snapshot(Some(&tx), None, Some(last_move - start)));
+    for side in &mut sides {
+        side.look_aside();
+        side.reclaim();
+    }
+    seat.publish(snapshot(&sides, &[], Some(last_move - start)));
 }
 
-/// Only receives. With a sender in another thread, until all that it sent is here or nothing
-/// comes any more; else until told to stop.
-pub(crate) fn receive(mut seat: Seat<'_>, mut rx: RxSide, sender: bool, count: Option<u64>) {
+/// Makes nothing more, and gives the rings what was made.
+fn flush(sides: &mut [TxSide]) -> Turn {
+    sides
+        .iter_mut()
+        .fold(Turn::Nothing, |turn, side| turn.max(side.turn(false)).max(side.reclaim().into()))
+}
+
+/// Only receives, from one port or several. With a sender in another thread, until all that it
+/// sent is here or nothing comes any more; else until told to stop, or until each port has got
+/// `count` packets.
+pub(crate) fn receive(
+    mut seat: Seat<'_>,
+    mut sides: Vec<RxSide>,
+    sender: bool,
+    count: Option<u64>,
+) {
     let start = Instant::now();
     let pulse = seat.pulse;
+    let enough = if sender { u64::MAX } else { count.unwrap_or(u64::MAX) };
     let mut last_move = None;
     loop {
-        let beat = seat.beat(|| snapshot(None, Some(&rx), None));
+        let beat = seat.beat(|| snapshot(&[], &sides, None));
         let stop = match beat {
             Beat::Abort => true,
             Beat::Stop => !sender || pulse.sent().is_some(),
             Beat::Go => sender && pulse.sent().is_some(),
         };
-        let moved = rx.turn();
-        seat.turned(moved, || Duration::MAX, || snapshot(None, Some(&rx), None));
-        report(&seat, rx.trouble.as_deref());
-        if stop || (!sender && count.is_some_and(|n| rx.received >= n)) {
+        let mut turn = Turn::Nothing;
+        sides.iter_mut().for_each(|side| turn = turn.max(side.turn()));
+        seat.turned(turn, || Duration::MAX, || snapshot(&[], &sides, None));
+        report(&seat, sides.iter().find_map(|side| side.trouble.as_deref()));
+        if stop || sides.iter().all(|side| side.received() >= enough) {
             break;
         }
     }
     if let Some((sent, by_lane)) = pulse.sent() {
         let mut drain = Drain::new();
-        while rx.received < *sent {
-            let moved = rx.turn();
-            seat.moved(moved);
-            if seat.beat(|| snapshot(None, Some(&rx), None)) == Beat::Abort || !drain.goes_on(moved)
-            {
+        while sides.iter().map(RxSide::received).sum::<u64>() < *sent {
+            let mut turn = Turn::Nothing;
+            sides.iter_mut().for_each(|side| turn = turn.max(side.turn()));
+            seat.moved(turn);
+            let beat = seat.beat(|| snapshot(&[], &sides, None));
+            if beat == Beat::Abort || !drain.goes_on(turn) {
                 break;
             }
         }
         last_move = Some(drain.last_move);
-        rx.finish(by_lane);
+        sides.iter_mut().for_each(|side| side.finish(by_lane));
     }
     pulse.received_all.store(true, Ordering::Release);
     let active = last_move.map_or_else(|| start.elapsed(), |at| at - start);
-    seat.publish(snapshot(None, Some(&rx), Some(active)));
+    seat.publish(snapshot(&[], &sides, Some(active)));
 }

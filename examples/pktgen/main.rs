@@ -32,7 +32,7 @@ use template::{FrameOptions, Generator, Template};
 
 /// One end of a cable between two software NICs.
 const DEFAULT_PORT: &str = "sim:82599?wire=cable:pktgen";
-/// Seconds that a run takes when nothing else ends it.
+/// Seconds that a run in mode loop takes when nothing else ends it.
 const DEFAULT_SECS: f64 = 10.0;
 /// Where frames go when nobody says.
 const SOMEBODY: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 0x02]);
@@ -60,7 +60,8 @@ struct Cli {
     /// Packets to send (rxonly: to receive), per port
     #[arg(long, short = 'n', value_name = "N", value_parser = units::parse_count)]
     count: Option<u64>,
-    /// How long to send [default: 10, or until --count or --pcap is done]
+    /// How long to send [default: until --count or --pcap is done; else 10 in mode loop, and until
+    /// Ctrl-C in the others]
     #[arg(long, short = 't', value_name = "SECS", value_parser = units::parse_secs)]
     secs: Option<f64>,
     /// max, 1Mpps, 2.5Gbit/s (on the wire, with preamble and gap) or 50% (of the link's speed)
@@ -69,8 +70,8 @@ struct Cli {
     /// Queues each way, each transmit queue with its own stream; --txq and --rxq override
     #[arg(long, value_name = "N", default_value_t = 1)]
     queues: u16,
-    /// 1: one thread sends and receives in turns; 2: one sends, one receives [default: 2, or 1 on
-    /// a single core]
+    /// 1: one thread does everything, in turns; 2: one sends and one receives, or with txonly and
+    /// rxonly one for each port [default: 2, or 1 on a single core]
     #[arg(long, value_name = "1|2", value_parser = clap::value_parser!(u16).range(1..=2))]
     threads: Option<u16>,
     #[command(flatten)]
@@ -89,6 +90,7 @@ struct ReplayOptions {
     /// Send the frames of this capture (classic pcap, Ethernet) instead
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "size", "src_mac", "dst_mac", "src_ip", "dst_ip", "src_port", "dst_port", "vlan",
+        "unnumbered",
     ])]
     pcap: Option<PathBuf>,
     /// Play it so often; 0: until --secs, --count or Ctrl-C
@@ -117,13 +119,15 @@ fn after_help() -> String {
         "\
 In the source tree, write `cargo run --release --example pktgen --` for `pktgen`.
 
-Examples, which need no hardware:
+Examples, of which the first three need no hardware:
   pktgen --secs 5 --json
       64-byte frames over a cable as fast as it goes; the last line is a JSON summary
   pktgen --size imix --rate 50% --src-ip 10.0.0.0/24 --queues 4
       mixed sizes at half the line rate, 256 flows, four queues
   pktgen 'sim:82599?wire=loopback' --count 1M --size 64-1518
       a million frames of every size, received by the port that sends them
+  pktgen 0000:03:00.0 0000:03:00.1 --mode txonly --threads 1 --unnumbered
+      real ports, both only sending, in one thread, the same frame until Ctrl-C
 
 {NUMBERS}
   application.good, lost, duplicate, reordered and corrupt are the receiver's findings; corrupt
@@ -155,7 +159,7 @@ fn pktgen(cli: &Cli) -> Result<(), Failure> {
     let topology = if cli.mode == Mode::Loop { Topology::Closed } else { Topology::Open };
     let mut reporter = Reporter::new("pktgen", &cli.output, topology);
     let endless = cli.count.is_none() && (recording.is_none() || cli.replay.rounds == 0);
-    let secs = cli.secs.or(endless.then_some(DEFAULT_SECS));
+    let secs = cli.secs.or((endless && cli.mode == Mode::Loop).then_some(DEFAULT_SECS));
     let jobs = plan(cli, &mut session, queues, recording.as_ref())?;
     let end = End { interrupt: &interrupt, secs };
     let mut outcome = pulse::run(jobs, &cli.ports.cpu, &mut session, &mut reporter, &end);
@@ -181,6 +185,10 @@ fn port_names(cli: &Cli) -> Result<Vec<&str>, Failure> {
 fn need(cli: &Cli, recording: Option<&Recording>, ports: usize) -> Result<Need, Failure> {
     if recording.is_some() && cli.ports.txq.unwrap_or(cli.queues) > 1 {
         return Err(Failure::refused("--pcap keeps the order of frames, so it sends on one queue"));
+    }
+    if cli.frames.unnumbered && cli.mode != Mode::Txonly {
+        let why = "--unnumbered is for --mode txonly: a receiver knows frames by their numbers";
+        return Err(Failure::refused(why));
     }
     if let Some(r) = recording.filter(|r| r.cut > 0) {
         tracing::warn!("{} of {} frames were cut when captured; sent as they are", r.cut, r.frames);
@@ -213,22 +221,20 @@ fn plan(
     if cli.mode == Mode::Rxonly {
         let count = cli.count;
         let side = |(port, q): (usize, Queues)| {
-            let rest = Rest::new(idle, session, &[port])?;
             let judge =
                 if recording.is_some() { Judge::Count } else { Judge::Stamps(Checker::guessing()) };
-            let rx = RxSide::new(port, q.rx, burst, session.pool.cache(), judge, false, false);
-            Ok(job(move |seat| receive(seat.resting(rest), rx, false, count)))
+            (port, RxSide::new(port, q.rx, burst, session.pool.cache(), judge, false, false))
         };
-        return queues.enumerate().map(side).collect();
+        let sides = queues.enumerate().map(side).collect();
+        return each(cli, session, sides, move |seat, sides| receive(seat, sides, false, count));
     }
     if cli.mode == Mode::Txonly {
-        let mut jobs = Vec::new();
-        for (port, q) in queues.enumerate() {
+        let side = |(port, q): (usize, Queues)| {
             let (tx, _) = tx_side(cli, session, (port, SOMEBODY), q.tx, q.rx, recording)?;
-            let rest = Rest::new(idle, session, &[port])?;
-            jobs.push(job(move |seat| send(seat.resting(rest), tx, false)));
-        }
-        return Ok(jobs);
+            Ok((port, tx))
+        };
+        let sides = queues.enumerate().map(side).collect::<Result<_, Failure>>()?;
+        return each(cli, session, sides, |seat, sides| send(seat, sides, false));
     }
     let Some(mut first) = queues.next() else { return Ok(Vec::new()) };
     let one = queues.len() == 0;
@@ -256,9 +262,33 @@ fn plan(
     let tx_rest = Rest::new(idle, session, if one { &[] } else { &[0] })?;
     let rx_rest = Rest::new(idle, session, &[rx_port])?;
     Ok(vec![
-        job(move |seat| send(seat.resting(tx_rest), tx, true)),
-        job(move |seat| receive(seat.resting(rx_rest), rx, true, None)),
+        job(move |seat| send(seat.resting(tx_rest), vec![tx], true)),
+        job(move |seat| receive(seat.resting(rx_rest), vec![rx], true, None)),
     ])
+}
+
+/// Jobs for ports that all do the same: one for all of them, or one for each.
+fn each<S: Send + 'static>(
+    cli: &Cli,
+    session: &mut Session,
+    sides: Vec<(usize, S)>,
+    work: impl Fn(Seat<'_>, Vec<S>) + Copy + Send + 'static,
+) -> Result<Vec<Job<'static>>, Failure> {
+    let mut teams: Vec<(Vec<usize>, Vec<S>)> = Vec::new();
+    for (port, side) in sides {
+        match teams.last_mut().filter(|_| threads(cli) == 1) {
+            Some((ports, team)) => {
+                ports.push(port);
+                team.push(side);
+            }
+            None => teams.push((vec![port], vec![side])),
+        }
+    }
+    let one = |(ports, team): (Vec<usize>, Vec<S>)| {
+        let rest = Rest::new(&cli.ports.idle, session, &ports)?;
+        Ok(job(move |seat| work(seat.resting(rest), team)))
+    };
+    teams.into_iter().map(one).collect()
 }
 
 fn job(work: impl FnOnce(Seat<'_>) + Send + 'static) -> Job<'static> {

@@ -59,6 +59,9 @@ pub(crate) struct FrameOptions {
     /// Tag frames with this VLAN, 0 to 4095
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(0..=4095))]
     pub(crate) vlan: Option<u16>,
+    /// Frames without sequence number and check, all alike; for --mode txonly
+    #[arg(long)]
+    pub(crate) unnumbered: bool,
 }
 
 /// Frame sizes without FCS, taken in turns.
@@ -125,6 +128,8 @@ pub(crate) struct Template {
     /// The one frame there is, when it is the shortest, untagged, and nothing steps: the usual
     /// case, for which generator and checker have a short way.
     short: Option<[u8; SHORTEST]>,
+    /// Whether frames carry a stamp.
+    numbered: bool,
 }
 
 /// Bytes of the shortest frame before its sequence number.
@@ -170,6 +175,7 @@ impl Template {
             image: (0..options.size.largest()).map(|i| i as u8).collect(),
             ranges: None,
             short: None,
+            numbered: !options.unnumbered,
             sizes,
         };
         for (i, len) in made.sizes.iter().enumerate() {
@@ -182,7 +188,9 @@ impl Template {
             made.by_len[usize::from(*len)] = i as u16;
         }
         made.image[..head].copy_from_slice(&made.heads[0][..head]);
-        made.image[head..head + 8].copy_from_slice(&made.marks[0]);
+        if made.numbered {
+            made.image[head..head + 8].copy_from_slice(&made.marks[0]);
+        }
         made.ranges = ranges.vary().then_some(ranges);
         if made.ranges.is_none() && made.sizes.len() == 1 && head == PLAIN {
             made.short = <[u8; SHORTEST]>::try_from(&made.image[..]).ok();
@@ -297,7 +305,13 @@ fn mark(stream: u16, len: u16) -> [u8; 8] {
 /// Sixteen bits that depend on all of mark and sequence number.
 #[inline(always)]
 fn check(mark: u64, seq: u64) -> u16 {
-    ((mark ^ seq.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
+    (product(mark, seq) >> 48) as u16
+}
+
+/// Its upper sixteen bits are the check.
+#[inline(always)]
+fn product(mark: u64, seq: u64) -> u64 {
+    (mark ^ seq.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// The stream and the sequence number of one of the shortest frames. Nothing is checked but the
@@ -390,21 +404,41 @@ impl Generator {
     /// The same for a batch of empty packets.
     #[inline]
     pub(crate) fn make_all(&mut self, packets: &mut Batch) {
-        let Some(mut frame) = self.template.short else {
+        let t = &self.template;
+        let Some(frame) = t.short else {
             packets.iter_mut().for_each(|packet| self.make(packet));
             return;
         };
-        let word = u64::from_be_bytes(self.template.marks[0]);
+        if t.numbered {
+            let mark = u64::from_be_bytes(t.marks[0]);
+            self.make_short(&frame, packets, |to, seq| {
+                to[START..START + 8].copy_from_slice(&seq.to_be_bytes());
+                to[START + 8..].copy_from_slice(&product(mark, seq).to_be_bytes()[..2]);
+            });
+        } else {
+            self.make_short(&frame, packets, |_, _| ());
+        }
+    }
+
+    /// Copies the frame, which is four moves; `stamp` writes over it what is different each time.
+    #[inline(always)]
+    fn make_short(
+        &mut self,
+        frame: &[u8; SHORTEST],
+        packets: &mut Batch,
+        stamp: impl Fn(&mut [u8; SHORTEST], u64),
+    ) {
+        let mut seq = self.seq;
         for packet in packets.iter_mut() {
             if packet.set_len(SHORTEST).is_err() {
                 continue;
             }
             let Some(to) = packet.data_mut().first_chunk_mut::<SHORTEST>() else { continue };
-            frame[START..START + 8].copy_from_slice(&self.seq.to_be_bytes());
-            frame[START + 8..].copy_from_slice(&check(word, self.seq).to_be_bytes());
-            *to = frame;
-            self.seq += 1;
+            *to = *frame;
+            stamp(to, seq);
+            seq += 1;
         }
+        self.seq = seq;
     }
 
     fn write(&mut self, bytes: &mut [u8]) {
@@ -413,15 +447,19 @@ impl Generator {
         bytes.copy_from_slice(&t.image[..len]);
         if t.sizes.len() > 1 {
             bytes[..head].copy_from_slice(&t.heads[self.size][..head]);
-            bytes[head..head + 8].copy_from_slice(&t.marks[self.size]);
+            if t.numbered {
+                bytes[head..head + 8].copy_from_slice(&t.marks[self.size]);
+            }
         }
         if let Some(ranges) = &t.ranges {
             put_fields(bytes, head, t.sums[self.size], &self.now);
             ranges.step(&mut self.now);
         }
-        let word = u64::from_be_bytes(t.marks[self.size]);
-        bytes[head + 8..head + 16].copy_from_slice(&self.seq.to_be_bytes());
-        bytes[head + 16..head + 18].copy_from_slice(&check(word, self.seq).to_be_bytes());
+        if t.numbered {
+            let mark = u64::from_be_bytes(t.marks[self.size]);
+            bytes[head + 8..head + 16].copy_from_slice(&self.seq.to_be_bytes());
+            bytes[head + 16..head + 18].copy_from_slice(&check(mark, self.seq).to_be_bytes());
+        }
         self.seq += 1;
         self.size += 1;
         if self.size == t.sizes.len() {

@@ -95,6 +95,93 @@ fn pktgen_and_the_generator_on_the_wire_check_each_other() {
     assert_eq!((&s["tx_packets"], &s["reconciles"]), (&5000.into(), &true.into()), "{s}");
 }
 
+/// --count is for each port.
+#[test]
+fn pktgen_sends_and_receives_on_two_ports_in_one_thread_or_two() {
+    for (threads, workers) in [("1", 1), ("2", 2)] {
+        let args = ["-n", "5000", "--threads", threads, "--json", "-q", "--mode"];
+        let ports = ["sim:82599?wire=sink"; 2];
+        let s = summary("pktgen", &[&ports[..], &args[..], &["txonly"]].concat());
+        assert_eq!((&s["tx_packets"], &s["reconciles"]), (&10_000.into(), &true.into()), "{s}");
+        assert_eq!(s["work"]["workers"].as_array().unwrap().len(), workers, "{s}");
+        let ports = ["sim:82599?wire=gen:count=5000,seq=on"; 2];
+        let more = ["rxonly", "--drop-when-full", "no"];
+        let s = summary("pktgen", &[&ports[..], &args[..], &more].concat());
+        assert_eq!((&s["application"]["good"], &s["errors"]), (&10_000.into(), &0.into()), "{s}");
+        assert_eq!(s["work"]["workers"].as_array().unwrap().len(), workers, "{s}");
+    }
+}
+
+/// What a tool says its packets cost; checks that it adds up.
+fn work(s: &Value) -> (u64, f64) {
+    let work = &s["work"];
+    let number = |w: &Value, key: &str| w[key].as_f64().unwrap_or_else(|| panic!("{key}: {w}"));
+    let workers = work["workers"].as_array().unwrap();
+    for key in ["cycles", "packets", "bursts"] {
+        let sum: u64 = workers.iter().map(|w| w[key].as_u64().unwrap()).sum();
+        assert_eq!(work[key], sum, "{key}: {work}");
+    }
+    for w in std::iter::once(work).chain(workers) {
+        let (cycles, packets) = (number(w, "cycles"), number(w, "packets"));
+        assert!((number(w, "cycles_per_packet") - cycles / packets).abs() < 0.01, "{w}");
+        let fill = number(w, "packets_per_burst");
+        assert!((fill - packets / number(w, "bursts")).abs() < 0.01 && fill >= 1.0, "{w}");
+        assert!((0.0..=100.0).contains(&number(w, "full_bursts_percent")), "{w}");
+        assert!(cycles > 0.0, "{w}");
+    }
+    (work["packets"].as_u64().unwrap(), number(work, "packets_per_burst"))
+}
+
+#[test]
+fn the_summary_tells_what_packets_cost_and_how_full_bursts_are() {
+    let port = "sim:82599?wire=gen";
+    let args = [port, port, "-n", "6400", "--json", "-q"];
+    for (threads, workers) in [("1", 1), ("2", 2)] {
+        let s = summary("forward", &[&args[..], &["--threads", threads, "--burst", "8"]].concat());
+        assert_eq!(s["work"]["workers"].as_array().unwrap().len(), workers, "{s}");
+        let (packets, fill) = work(&s);
+        assert_eq!(s["rx_packets"], packets, "a packet received and sent on is one: {s}");
+        assert!(fill <= 8.0, "{s}");
+    }
+    let slow = "sim:82599?wire=gen:rate=1000,count=50";
+    let (packets, fill) =
+        work(&summary("capture", &[slow, "-n", "50", "-w", "/dev/null", "--json"]));
+    assert!(packets == 50 && fill < 2.0);
+    let s = summary("pktgen", &["-n", "1000", "--threads", "1", "--json", "-q"]);
+    assert_eq!(work(&s).0, 2000, "sent and received: {s}");
+    let (status, text, _) = run("forward", &args[..4]);
+    assert!(status.success());
+    assert!(text.contains("cycles (TSC ticks) per packet, bursts of ") && text.contains("path "));
+    // Nothing came, so there is nothing to divide by.
+    let s = summary("forward", &[slow, slow, "--mode", "rxonly", "--secs", "0.001", "--json"]);
+    assert!(s["work"]["bursts"] != 0 || s["work"]["cycles_per_packet"].is_null(), "{s}");
+}
+
+#[test]
+fn the_path_is_the_one_that_was_asked_for_or_refused() {
+    use barewire::port::DataPath;
+    let best = DataPath::supported().next().unwrap();
+    let args =
+        |path| ["sim:82599?wire=gen", "--mode", "rxonly", "-n", "999", "--json", "--path", path];
+    for path in [DataPath::Scalar, DataPath::Sse41, DataPath::Avx2, DataPath::Avx512] {
+        if !path.is_supported() {
+            let said = crate::refused("forward", &args(path.name()));
+            assert!(said.contains(&format!("data path = {path} is not allowed")), "{said}");
+            continue;
+        }
+        let s = summary("forward", &args(path.name()));
+        let told = &s["ports"][0]["path"];
+        assert_eq!(
+            (&told["rx"]["name"], &told["tx"]["name"]),
+            (&path.name().into(), &path.name().into())
+        );
+        let why = if path == DataPath::Avx512 { Value::Null } else { "as configured".into() };
+        assert_eq!(told["rx"]["why_no_faster"], why, "{s}");
+    }
+    let s = summary("forward", &args("auto"));
+    assert_eq!(s["ports"][0]["path"]["rx"]["name"], best.name(), "{s}");
+}
+
 #[test]
 fn workers_sleep_while_nothing_comes_and_lose_nothing() {
     let awake = summary("pktgen", &["--count", "300", "--json", "-q"]);
@@ -319,10 +406,16 @@ fn signal(child: &std::process::Child, name: &str) {
 #[test]
 fn a_signal_ends_every_tool_in_order() {
     let generator = "sim:82599?wire=gen:rate=1000";
+    let (port, sink) = ("sim:82599?wire=gen:rate=50000", "sim:82599?wire=sink");
     for (name, tool, args) in [
         ("INT", "pktgen", &["--json-lines", "--secs", "600"][..]),
         ("TERM", "pktgen", &["--json-lines", "--threads", "2", "--secs", "600"]),
         ("INT", "forward", &[generator, generator, "--json-lines"]),
+        ("TERM", "forward", &[port, port, "--mode", "macswap", "--burst", "32", "--json-lines"]),
+        ("INT", "forward", &[port, port, "--mode", "rxonly", "--rxd", "512", "--json-lines"]),
+        ("TERM", "pktgen", &[sink, sink, "--mode", "txonly", "--threads", "1", "--json-lines"]),
+        ("INT", "pktgen", &[sink, sink, "--mode", "txonly", "--unnumbered", "--json-lines"]),
+        ("INT", "pktgen", &[port, port, "--mode", "rxonly", "--threads", "1", "--json-lines"]),
         ("INT", "capture", &[generator, "-w", "/dev/null", "--json-lines"]),
         ("INT", "echo", &[generator, "--ip", "10.0.0.2", "--json-lines"]),
     ] {

@@ -8,6 +8,8 @@ mod answer;
 mod check;
 #[path = "../../examples/common/mod.rs"]
 mod common;
+#[path = "../../examples/forward/edit.rs"]
+mod edit;
 #[path = "../../examples/pktgen/engine.rs"]
 mod engine;
 #[path = "../../examples/pktgen/pace.rs"]

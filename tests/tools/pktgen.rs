@@ -8,7 +8,8 @@ use barewire::port::MacAddr;
 use clap::Parser;
 
 use crate::check::Checker;
-use crate::common::pulse::{Pulse, Snapshot};
+use crate::common::counts::Snapshot;
+use crate::common::pulse::Pulse;
 use crate::engine::{Judge, Lane, RxSide, Source, TxSide, both, receive, send};
 use crate::pace::{Pacer, Rate};
 use crate::pipe::{Act, Mischief, pair};
@@ -54,8 +55,8 @@ fn run(
             scope.spawn(move || both(seat, tx, rx));
         } else {
             let other = pulse.seat(1);
-            scope.spawn(move || send(seat, tx, true));
-            scope.spawn(move || receive(other, rx, true, None));
+            scope.spawn(move || send(seat, vec![tx], true));
+            scope.spawn(move || receive(other, vec![rx], true, None));
         }
     });
     pulse.snapshot()

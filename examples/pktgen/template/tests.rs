@@ -85,6 +85,18 @@ fn every_size_and_tag_is_valid() {
 }
 
 #[test]
+fn unnumbered_frames_are_all_alike_and_nobodys() {
+    for args in [&["--unnumbered"][..], &["--unnumbered", "--size", "200", "--vlan", "5"]] {
+        let (_, made) = frames(args, 1, 20);
+        parse(&made[0]);
+        assert!(made.iter().all(|frame| *frame == made[0]), "{args:?}");
+        assert_eq!(read_stamp(&made[0]), Reading::Foreign);
+        let (_, numbered) = frames(&args[1..], 1, 1);
+        assert_eq!(made[0][..42], numbered[0][..42], "{args:?}");
+    }
+}
+
+#[test]
 fn fields_step_from_packet_to_packet() {
     let (t, made) = frames(&["--src-ip", "10.0.0.1-10.0.0.2", "--dst-port", "5-7"], 0, 4);
     assert!(!t.one_flow());

@@ -305,6 +305,9 @@ impl RxPath {
         let n = ids.len().min(descriptors.len());
         let (ids, descriptors) = (&ids[..n], &descriptors[..n]);
         let done: usize = vector!(self.loops, refill(&self.table, ids, descriptors));
+        if done == n {
+            return;
+        }
         let table = &*self.table.0;
         for (id, d) in ids[done..].iter().zip(&descriptors[done..]) {
             let [base, _] = pair(table, *id);
@@ -332,6 +335,9 @@ unsafe impl Harvest<Desc> for RxPath {
             (n, bytes) = vector!(self.loops, harvest(&self.words, descriptors, ids, places));
             if n > 0 {
                 dma_acquire_loaded();
+            }
+            if n == most {
+                return (n, bytes);
             }
         }
         // At hand: the compiler cannot know that nothing written below changes them.
@@ -476,6 +482,9 @@ unsafe impl Post<Desc> for TxPath {
         if most >= GROUP {
             let (words, table) = (&self.words, &self.table);
             (n, bytes) = vector!(self.loops, post(words, table, packets, descriptors, ids));
+            if n == most {
+                return (n, bytes);
+            }
         }
         let (words, table) = (self.words, &*self.table.0);
         let (packets, descriptors, ids) = (&packets[n..], &descriptors[n..], &mut ids[n..]);

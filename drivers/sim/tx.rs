@@ -1,6 +1,7 @@
 //! The transmit engine: descriptor fetch, the plain fast path, completion (82599 datasheet 7.2).
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::engine::{BATCH, Shared};
@@ -34,6 +35,15 @@ const MOST: usize = (1 << 18) + 1024;
 const COMMAND: u64 = ((1 << 46) - 1) & !0xffff & !TxDesc::RS;
 /// What [`COMMAND`] is for a whole plain frame in one advanced descriptor.
 const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
+
+/// Whether a descriptor's second word is that of a whole plain frame, of any length that goes.
+#[inline(always)]
+fn is_plain(command: u64, longest: usize) -> bool {
+    let len = command & 0xffff;
+    command & COMMAND == PLAIN
+        && command >> 46 == len
+        && (SHORTEST..=longest).contains(&(len as usize))
+}
 
 /// A queue at work.
 #[derive(Debug)]
@@ -136,6 +146,7 @@ impl TxPath {
         let count = self.queues.len();
         let mut moved = false;
         let mut left_over = false;
+        wire.cork(true);
         self.turn = if self.turn + 1 >= count { 0 } else { self.turn + 1 };
         for n in 0..count {
             let at = (self.turn + n) % count;
@@ -161,6 +172,7 @@ impl TxPath {
                 shared.regs.poke(q.setup.head_offset, q.head);
             }
         }
+        wire.cork(false);
         self.left_over = left_over;
         moved
     }
@@ -186,8 +198,7 @@ impl Sender<'_> {
             Sent::Lost => shared.truth.lost_on_wire += 1,
             Sent::Yes => {}
         }
-        shared.tally.tx.frame(frame);
-        shared.tally.tx.queue(slot, frame.len() + CRC);
+        shared.tally.tx.through(frame, slot, frame.len() + CRC);
         shared.tally.touch();
         Ok(())
     }
@@ -232,38 +243,109 @@ impl TxQueue {
         {
             return Some(stop);
         }
-        for _ in 0..BATCH {
+        let mut left = BATCH as u32;
+        loop {
             if self.head == tail {
                 return Some(Stop::Idle);
             }
-            if shared.chaos.any() && shared.chaos.strikes(Inject::StuckTx) {
-                self.stopped = true;
-                return Some(Stop::Idle);
+            if left == 0 {
+                return None;
             }
-            let Some((address, command)) = ring.get(self.head) else {
-                return Some(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
-            };
-            let len = (command & 0xffff) as usize;
-            let whole = command >> 46 == len as u64;
-            let sent = if command & COMMAND == PLAIN
-                && whole
-                && (SHORTEST..=sender.plan.longest).contains(&len)
-                && !shared.chaos.any()
-            {
-                self.send_plain(shared, sender, address, len)
-                    .map(|()| self.done(shared, ring, 1, command))
-            } else {
-                self.send_any(shared, sender, ring, tail)
-            };
-            if let Err(stop) = sent {
+            let plainly = !shared.chaos.any() && !shared.traced;
+            if plainly && self.held.is_empty() && self.head_at.is_none() {
+                match self.send_run(shared, sender, ring, tail, left) {
+                    Ok(0) => {}
+                    Ok(sent) => {
+                        left -= sent;
+                        continue;
+                    }
+                    Err(stop) => return Some(stop),
+                }
+            }
+            if let Err(stop) = self.send_next(shared, sender, ring, tail) {
                 return Some(stop);
             }
+            left -= 1;
         }
-        None
     }
 
-    /// One whole frame in one descriptor, nothing to insert.
+    /// The way of nearly all frames: those that lie whole in one descriptor each in this process's
+    /// memory, with nothing to insert. Sends up to `most`, until there is one of another kind.
+    /// Returns how many went.
     #[inline(always)]
+    fn send_run(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+        tail: u32,
+        most: u32,
+    ) -> Result<u32, Stop> {
+        let end = if self.head < tail { tail } else { ring.size };
+        let descriptors = ring.run(self.head, end.min(self.head + most));
+        let Shared { memory, tally, .. } = shared;
+        let (mut sent, mut lost, mut told, mut full) = (0, 0, false, false);
+        for [address, command] in descriptors {
+            let at = command;
+            let (address, command) =
+                (address.load(Ordering::Relaxed), command.load(Ordering::Relaxed));
+            if !is_plain(command, sender.plan.longest) {
+                break;
+            }
+            let len = command as u16;
+            let Some(bytes) = memory.claim_tx(address, u32::from(len)) else { break };
+            match sender.wire.send(&bytes, sender.now, sender.plan.obey_pause) {
+                Sent::Wait => {
+                    full = true;
+                    break;
+                }
+                Sent::Lost => lost += 1,
+                Sent::Yes => {}
+            }
+            tally.tx.through(&bytes, self.setup.slot, usize::from(len) + CRC);
+            // The device is done with the buffer, and so it was with those before.
+            drop(bytes);
+            if command & TxDesc::RS != 0 {
+                at.store(TxDesc::DD, Ordering::Release);
+                told = true;
+            }
+            sent += 1;
+        }
+        shared.truth.lost_on_wire += lost;
+        if told {
+            shared.reported |= self.bit();
+        }
+        if sent > 0 {
+            self.head = if self.head + sent == ring.size { 0 } else { self.head + sent };
+            self.dirty = true;
+        }
+        if full { Err(Stop::Wait) } else { Ok(sent) }
+    }
+
+    /// Works on the next descriptor, of whatever kind and wherever it leads.
+    fn send_next(
+        &mut self,
+        shared: &mut Shared,
+        sender: &mut Sender<'_>,
+        ring: &Ring,
+        tail: u32,
+    ) -> Result<(), Stop> {
+        if shared.chaos.any() && shared.chaos.strikes(Inject::StuckTx) {
+            self.stopped = true;
+            return Err(Stop::Idle);
+        }
+        let Some((address, command)) = ring.get(self.head) else {
+            return Err(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
+        };
+        if is_plain(command, sender.plan.longest) && !shared.chaos.any() {
+            self.send_plain(shared, sender, address, usize::from(command as u16))?;
+            self.done(shared, ring, 1, command);
+            return Ok(());
+        }
+        self.send_any(shared, sender, ring, tail)
+    }
+
+    /// One whole frame in one descriptor, nothing to insert, wherever its bytes are.
     fn send_plain(
         &mut self,
         shared: &mut Shared,
@@ -278,10 +360,9 @@ impl TxQueue {
         if sent == Sent::Wait {
             return Err(Stop::Wait);
         }
-        shared.tally.tx.frame(&bytes);
+        shared.tally.tx.through(&bytes, self.setup.slot, len + CRC);
         drop(bytes);
         shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-        shared.tally.tx.queue(self.setup.slot, len + CRC);
         shared.tally.touch();
         if shared.traced {
             let queue = QueueId::Tx(self.setup.index);

@@ -14,7 +14,7 @@ use super::chip::{Chip, Copper, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::{Eeprom, Spi};
-use super::engine::{Engine, Way};
+use super::engine::{BATCH, Engine, Way};
 use super::iommu::SimIommu;
 use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
@@ -349,11 +349,12 @@ impl Device {
 
     /// Moves a batch if no other thread is at it. Returns whether anything moved.
     pub(super) fn try_step(&self) -> bool {
-        self.try_step_way(Way::Both)
+        self.try_step_way(Way::Both, BATCH)
     }
 
-    /// As [`try_step`](Self::try_step), one way only.
-    pub(super) fn try_step_way(&self, way: Way) -> bool {
+    /// As [`try_step`](Self::try_step), one way only, and of what comes in no more than `most`
+    /// frames.
+    pub(super) fn try_step_way(&self, way: Way, most: usize) -> bool {
         if self.is_gone() {
             return false;
         }
@@ -382,8 +383,7 @@ impl Device {
         } else {
             way
         };
-        let moved =
-            engine.step(way, self.generation.load(Ordering::Acquire), self.clock.wire_now());
+        let moved = engine.step(way, most, self.generation.load(Ordering::Acquire));
         self.uncounted.store(engine.shared.tally.pending(), Ordering::Relaxed);
         if engine.shared.removal {
             self.vanish();

@@ -137,17 +137,16 @@ impl Memory {
         }
     }
 
-    /// Fills a receive buffer in one of this process's pools. False: it is not there, or not lent,
+    /// Fills a receive buffer in one of this process's pools, for good. False: it is not there, or not lent,
     /// or has not `room` bytes; nothing was done.
     #[inline(always)]
     pub(super) fn fill_slot(&self, address: u64, room: u32, bytes: &[u8]) -> bool {
         let Some((mem, chunk, offset)) = self.slot(address) else { return false };
         let Ok(mut claim) = mem.claim_rx(chunk, offset, room) else { return false };
-        let to = claim.get_mut(..bytes.len());
-        to.is_some_and(|to| {
-            copy(to, bytes);
-            true
-        })
+        let Some(to) = claim.get_mut(..bytes.len()) else { return false };
+        copy(to, bytes);
+        claim.finish();
+        true
     }
 
     /// Fills a receive buffer that has `room` bytes, all of which must be there.

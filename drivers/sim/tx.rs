@@ -303,8 +303,7 @@ impl TxQueue {
                 Sent::Yes => {}
             }
             tally.tx.through(&bytes, self.setup.slot, usize::from(len) + CRC);
-            // The device is done with the buffer, and so it was with those before.
-            drop(bytes);
+            bytes.finish();
             if command & TxDesc::RS != 0 {
                 at.store(TxDesc::DD, Ordering::Release);
                 told = true;

@@ -4,7 +4,7 @@ use super::engine::Shared;
 use super::fault::Inject;
 use super::flow::is_control;
 use super::packet::{self, Check, Parsed, ptype};
-use super::setup::{ErrorBits, RSS_ENTRIES, RxPlan};
+use super::setup::{ErrorBits, RSS_ENTRIES, Rss, RxPlan};
 use super::stats::{Count, Tally};
 use super::steer::Director;
 use crate::drivers::intel::RxDesc;
@@ -67,6 +67,12 @@ struct Target {
 }
 
 impl Target {
+    /// Queue 0, and no hash.
+    #[inline(always)]
+    fn unhashed(parsed: &Parsed) -> Self {
+        Self { number: 0, rss_type: 0, hash: 0, ptype: parsed.ptype, status: 0 }
+    }
+
     /// The first word of the write-back.
     #[inline(always)]
     fn first_word(&self, plan: &RxPlan) -> u64 {
@@ -374,11 +380,16 @@ impl RxPath {
     }
 
     /// The queue, by RSS (7.1.2.8). What is not hashed goes to queue 0.
-    #[inline]
+    #[inline(always)]
     fn choose(&self, frame: &[u8], parsed: &Parsed) -> Target {
-        let ptype = parsed.ptype;
-        let unhashed = Target { number: 0, rss_type: 0, hash: 0, ptype, status: 0 };
-        let Some(rss) = &self.plan.rss else { return unhashed };
+        match &self.plan.rss {
+            None => Target::unhashed(parsed),
+            Some(rss) => Self::hash(rss, frame, parsed),
+        }
+    }
+
+    fn hash(rss: &Rss, frame: &[u8], parsed: &Parsed) -> Target {
+        let unhashed = Target::unhashed(parsed);
         let (v4, v6) = (parsed.ptype & ptype::IPV4 != 0, parsed.ptype & ptype::IPV6 != 0);
         let tcp = parsed.ptype & ptype::TCP != 0;
         let udp = parsed.ptype & ptype::UDP != 0;

@@ -54,6 +54,8 @@ static CABLES: Mutex<BTreeMap<String, Arc<Cable>>> = Mutex::new(BTreeMap::new())
 #[derive(Debug, Default)]
 struct Cable {
     seats: [CachePadded<Seat>; 2],
+    /// Somebody who sent with rate or delay was plugged in: such frames may be on their way.
+    timed: AtomicBool,
 }
 
 /// One end of a cable, whether somebody is plugged in or not. Everything but the counters changes
@@ -179,6 +181,9 @@ fn plug(options: &Options, ctx: &WireContext<'_>) -> Result<End> {
     seat.mbps.store(mbps.max(1), Ordering::Relaxed);
     seat.stepped.store(ctx.virtual_time, Ordering::Relaxed);
     seat.timed.store(timed, Ordering::Relaxed);
+    if timed {
+        cable.timed.store(true, Ordering::Relaxed);
+    }
     seat.pauses.store(false, Ordering::Relaxed);
     seat.paused_peer.store(0, Ordering::Relaxed);
     seat.missed.store(0, Ordering::Relaxed);
@@ -345,6 +350,10 @@ impl Wire for End {
         let busy = taken == max && self.patient;
         self.patience = if busy { PATIENCE } else { 0 };
         taken
+    }
+
+    fn minds_time(&self) -> bool {
+        self.cable.timed.load(Ordering::Relaxed)
     }
 
     fn link_up(&self) -> bool {

@@ -31,6 +31,9 @@ const CHAIN: u32 = 40;
 /// Bytes of one packet at most: what PAYLEN can say and the longest headers that a context can.
 const MOST: usize = (1 << 18) + 1024;
 
+/// Buffers that are claimed together.
+const GROUP: usize = 16;
+
 /// Everything of a data descriptor's second word but length, payload length and RS.
 const COMMAND: u64 = ((1 << 46) - 1) & !0xffff & !TxDesc::RS;
 /// What [`COMMAND`] is for a whole plain frame in one advanced descriptor.
@@ -285,31 +288,47 @@ impl TxQueue {
         let descriptors = ring.run(self.head, end.min(self.head + most));
         let Shared { memory, tally, .. } = shared;
         let (mut sent, mut lost, mut told, mut full) = (0, 0, false, false);
-        for [address, command] in descriptors {
-            let at = command;
-            let (address, command) =
-                (address.load(Ordering::Relaxed), command.load(Ordering::Relaxed));
-            if !is_plain(command, sender.plan.longest) {
-                break;
-            }
-            let len = command as u16;
-            let Some(bytes) = memory.claim_tx(address, u32::from(len)) else { break };
-            match sender.wire.send(&bytes, sender.now, sender.plan.obey_pause) {
-                Sent::Wait => {
-                    full = true;
+        let mut claims = [const { None }; GROUP];
+        'all: for group in descriptors.chunks(GROUP) {
+            // All are won before any goes: to win one waits until the stores before it are done, and
+            // those to a wire between two processors take long.
+            let mut won = 0;
+            for ([address, command], claim) in group.iter().zip(&mut claims) {
+                let command = command.load(Ordering::Relaxed);
+                if !is_plain(command, sender.plan.longest) {
                     break;
                 }
-                Sent::Lost => lost += 1,
-                Sent::Yes => {}
+                let address = address.load(Ordering::Relaxed);
+                let Some(bytes) = memory.claim_tx(address, u32::from(command as u16)) else {
+                    break;
+                };
+                *claim = Some(bytes);
+                won += 1;
             }
-            tally.tx.through(&bytes, self.setup.slot, usize::from(len) + CRC);
-            bytes.finish();
-            if command & TxDesc::RS != 0 {
-                at.store(TxDesc::DD, Ordering::Release);
-                told = true;
+            for ([_, command], claim) in group.iter().zip(&mut claims[..won]) {
+                let Some(bytes) = claim.take() else { break };
+                match sender.wire.send(&bytes, sender.now, sender.plan.obey_pause) {
+                    Sent::Wait => {
+                        full = true;
+                        break 'all;
+                    }
+                    Sent::Lost => lost += 1,
+                    Sent::Yes => {}
+                }
+                tally.tx.through(&bytes, self.setup.slot, bytes.len() + CRC);
+                bytes.finish();
+                if command.load(Ordering::Relaxed) & TxDesc::RS != 0 {
+                    command.store(TxDesc::DD, Ordering::Release);
+                    told = true;
+                }
+                sent += 1;
             }
-            sent += 1;
+            if won < group.len() {
+                break;
+            }
         }
+        // The claims that are left let go of their buffers.
+        drop(claims);
         shared.truth.lost_on_wire += lost;
         if told {
             shared.reported |= self.bit();

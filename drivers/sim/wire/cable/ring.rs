@@ -22,6 +22,9 @@ use super::sync::{AtomicU64, CONSUME, Ordering, PUBLISH};
 pub(super) const MAX_FRAME: usize = 16 * 1024;
 /// Header bit: the second word says when the frame is due.
 const TIMED: u64 = 1 << 32;
+/// Bytes of the shortest kind of frame, and how many of them are unpacked at a time.
+const SHORT: usize = 64;
+const GROUP: usize = 16;
 /// The receiver frees the space of what it took at least this often within one call.
 const FREE_EVERY: usize = 64;
 
@@ -219,8 +222,12 @@ pub(super) struct Consumer {
     tail: u64,
     /// The sender's position when it was last looked at; the real one is no smaller.
     head: u64,
-    /// Where a frame is unpacked.
+    /// The position that the sender was shown last.
+    freed: u64,
+    /// Where frames are unpacked: one, or a few of the shortest.
     scratch: Box<[u8]>,
+    /// Of the latter, the lengths and where each ends.
+    gathered: [(usize, u64); GROUP],
 }
 
 impl fmt::Debug for Consumer {
@@ -236,7 +243,8 @@ impl Consumer {
     /// The receiving half, at whatever an earlier receiver left.
     pub(super) fn new(ring: Arc<Ring>) -> Self {
         let tail = ring.tail.load(CONSUME);
-        Self { ring, tail, head: tail, scratch: vec![0; MAX_FRAME].into() }
+        let scratch = vec![0; MAX_FRAME].into();
+        Self { ring, tail, head: tail, freed: tail, scratch, gathered: [(0, 0); GROUP] }
     }
 
     /// Whether this is a half of `ring`.
@@ -248,7 +256,7 @@ impl Consumer {
     pub(super) fn discard(&mut self) {
         self.head = self.ring.head.load(CONSUME);
         self.tail = self.head;
-        self.ring.tail.store(self.tail, PUBLISH);
+        self.free();
     }
 
     /// Looks at the sender's position; true when there is a frame.
@@ -278,38 +286,94 @@ impl Consumer {
     ) -> usize {
         let mut taken = 0;
         while taken < max && self.look() {
-            let header = self.ring.word(self.tail).load(Ordering::Relaxed);
-            let mut at = self.tail + 1;
-            if header & TIMED != 0 {
-                if self.ring.word(at).load(Ordering::Relaxed) > now() {
+            let gathered = self.gather(max - taken);
+            let mut refused = false;
+            for (n, (length, end)) in self.gathered.iter().enumerate().take(gathered) {
+                let frame = self.scratch.get(n * SHORT..).and_then(|s| s.get(..*length));
+                if !sink(frame.unwrap_or_default()) {
+                    refused = true;
                     break;
                 }
-                at += 1;
+                taken += 1;
+                self.tail = *end;
             }
-            let length = (header as u32 as usize).min(MAX_FRAME);
-            let start = self.ring.place(at);
-            match self.ring.words.get(start..start + body(length)) {
-                Some(words) => unpack(words, &mut self.scratch),
-                None => {
-                    let (first, rest) = (&self.ring.words[start..], &self.ring.words);
-                    let (out, over) = self.scratch.split_at_mut(8 * first.len());
-                    unpack(first, out);
-                    unpack(&rest[..body(length) - first.len()], over);
-                }
-            }
-            if !sink(&self.scratch[..length]) {
+            if refused || gathered == 0 && !self.take_one(&now, sink, &mut taken) {
                 break;
             }
-            taken += 1;
-            self.tail = at + body(length) as u64;
             if taken.is_multiple_of(FREE_EVERY) {
-                self.ring.tail.store(self.tail, PUBLISH);
+                self.free();
             }
         }
-        if taken > 0 {
+        self.free();
+        taken
+    }
+
+    /// Unpacks the next few frames, as long as they are of the shortest kind, due at once and in
+    /// one piece. Returns how many. Their words come from another processor's cache, so they are
+    /// asked for together: whatever becomes of a frame makes the next load wait.
+    #[inline(always)]
+    fn gather(&mut self, max: usize) -> usize {
+        let (mut at, mut count) = (self.tail, 0);
+        let places = self.scratch.chunks_exact_mut(SHORT).zip(&mut self.gathered);
+        for (place, known) in places.take(max) {
+            let start = self.ring.place(at);
+            if at == self.head {
+                break;
+            }
+            let Some([header, rest @ ..]) = self.ring.words.get(start..) else { break };
+            let length = header.load(Ordering::Relaxed) as usize;
+            // One that is not due at once looks longer.
+            let Some(words) = rest.get(..body(length)).filter(|_| length <= SHORT) else { break };
+            unpack(words, place);
+            at += 1 + words.len() as u64;
+            *known = (length, at);
+            count += 1;
+        }
+        count
+    }
+
+    /// Hands one frame of any kind over. False: none is due, or it stays.
+    #[cold]
+    fn take_one(
+        &mut self,
+        now: &impl Fn() -> u64,
+        sink: &mut dyn FnMut(&[u8]) -> bool,
+        taken: &mut usize,
+    ) -> bool {
+        let header = self.ring.word(self.tail).load(Ordering::Relaxed);
+        let mut at = self.tail + 1;
+        if header & TIMED != 0 {
+            if self.ring.word(at).load(Ordering::Relaxed) > now() {
+                return false;
+            }
+            at += 1;
+        }
+        let length = (header as u32 as usize).min(MAX_FRAME);
+        let start = self.ring.place(at);
+        match self.ring.words.get(start..start + body(length)) {
+            Some(words) => unpack(words, &mut self.scratch),
+            None => {
+                let (first, rest) = (&self.ring.words[start..], &self.ring.words);
+                let (out, over) = self.scratch.split_at_mut(8 * first.len());
+                unpack(first, out);
+                unpack(&rest[..body(length) - first.len()], over);
+            }
+        }
+        if !sink(&self.scratch[..length]) {
+            return false;
+        }
+        *taken += 1;
+        self.tail = at + body(length) as u64;
+        true
+    }
+
+    /// Shows the sender what was taken.
+    #[inline]
+    fn free(&mut self) {
+        if self.freed != self.tail {
+            self.freed = self.tail;
             self.ring.tail.store(self.tail, PUBLISH);
         }
-        taken
     }
 }
 

@@ -15,13 +15,15 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{AtomicU64, CONSUME, Ordering, PUBLISH};
+use super::sync::{AtomicU64, CONSUME, Ordering, PUBLISH, expect_store};
 
 /// Longest frame that a ring carries: more than any frame of an 82599 (15.5 KiB, 82599 datasheet
 /// section 7.1).
 pub(super) const MAX_FRAME: usize = 16 * 1024;
 /// Header bit: the second word says when the frame is due.
 const TIMED: u64 = 1 << 32;
+/// How many words ahead of itself the sender asks for cache lines.
+const AHEAD: u64 = 256;
 /// Bytes of the shortest kind of frame, and how many of them are unpacked at a time.
 const SHORT: usize = 64;
 const GROUP: usize = 16;
@@ -126,6 +128,8 @@ impl Producer {
         debug_assert!(frame.len() <= MAX_FRAME);
         let need = Self::need(frame.len(), due.is_some());
         debug_assert!(self.used_at_most() + need <= self.ring.words.len());
+        // The receiver has had it since the last time round.
+        expect_store(self.ring.word(self.head + AHEAD));
         let start = self.ring.place(self.head);
         match self.ring.words.get(start..start + need) {
             Some([head, body @ ..]) if due.is_none() => {

@@ -1,7 +1,6 @@
 //! The transmit engine: descriptor fetch, the plain fast path, completion (82599 datasheet 7.2).
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::engine::{BATCH, Shared};
@@ -14,9 +13,11 @@ use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
 
 mod offload;
+mod plain;
 mod segment;
 
 use offload::{Context, Packet};
+use plain::is_plain;
 pub(super) use segment::FlagMasks;
 use segment::Segmenter;
 
@@ -30,23 +31,6 @@ const CRC: usize = 4;
 const CHAIN: u32 = 40;
 /// Bytes of one packet at most: what PAYLEN can say and the longest headers that a context can.
 const MOST: usize = (1 << 18) + 1024;
-
-/// Buffers that are claimed together.
-const GROUP: usize = 16;
-
-/// Everything of a data descriptor's second word but length, payload length and RS.
-const COMMAND: u64 = ((1 << 46) - 1) & !0xffff & !TxDesc::RS;
-/// What [`COMMAND`] is for a whole plain frame in one advanced descriptor.
-const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
-
-/// Whether a descriptor's second word is that of a whole plain frame, of any length that goes.
-#[inline(always)]
-fn is_plain(command: u64, longest: usize) -> bool {
-    let len = command & 0xffff;
-    command & COMMAND == PLAIN
-        && command >> 46 == len
-        && (SHORTEST..=longest).contains(&(len as usize))
-}
 
 /// A queue at work.
 #[derive(Debug)]
@@ -272,74 +256,6 @@ impl TxQueue {
         }
     }
 
-    /// The way of nearly all frames: those that lie whole in one descriptor each in this process's
-    /// memory, with nothing to insert. Sends up to `most`, until there is one of another kind.
-    /// Returns how many went.
-    #[inline(always)]
-    fn send_run(
-        &mut self,
-        shared: &mut Shared,
-        sender: &mut Sender<'_>,
-        ring: &Ring,
-        tail: u32,
-        most: u32,
-    ) -> Result<u32, Stop> {
-        let end = if self.head < tail { tail } else { ring.size };
-        let descriptors = ring.run(self.head, end.min(self.head + most));
-        let Shared { memory, tally, .. } = shared;
-        let (mut sent, mut lost, mut told, mut full) = (0, 0, false, false);
-        let mut claims = [const { None }; GROUP];
-        'all: for group in descriptors.chunks(GROUP) {
-            // All are won before any goes: to win one waits until the stores before it are done, and
-            // those to a wire between two processors take long.
-            let mut won = 0;
-            for ([address, command], claim) in group.iter().zip(&mut claims) {
-                let command = command.load(Ordering::Relaxed);
-                if !is_plain(command, sender.plan.longest) {
-                    break;
-                }
-                let address = address.load(Ordering::Relaxed);
-                let Some(bytes) = memory.claim_tx(address, u32::from(command as u16)) else {
-                    break;
-                };
-                *claim = Some(bytes);
-                won += 1;
-            }
-            for ([_, command], claim) in group.iter().zip(&mut claims[..won]) {
-                let Some(bytes) = claim.take() else { break };
-                match sender.wire.send(&bytes, sender.now, sender.plan.obey_pause) {
-                    Sent::Wait => {
-                        full = true;
-                        break 'all;
-                    }
-                    Sent::Lost => lost += 1,
-                    Sent::Yes => {}
-                }
-                tally.tx.through(&bytes, self.setup.slot, bytes.len() + CRC);
-                bytes.finish();
-                if command.load(Ordering::Relaxed) & TxDesc::RS != 0 {
-                    command.store(TxDesc::DD, Ordering::Release);
-                    told = true;
-                }
-                sent += 1;
-            }
-            if won < group.len() {
-                break;
-            }
-        }
-        // The claims that are left let go of their buffers.
-        drop(claims);
-        shared.truth.lost_on_wire += lost;
-        if told {
-            shared.reported |= self.bit();
-        }
-        if sent > 0 {
-            self.head = if self.head + sent == ring.size { 0 } else { self.head + sent };
-            self.dirty = true;
-        }
-        if full { Err(Stop::Wait) } else { Ok(sent) }
-    }
-
     /// Works on the next descriptor, of whatever kind and wherever it leads.
     fn send_next(
         &mut self,
@@ -361,33 +277,6 @@ impl TxQueue {
             return Ok(());
         }
         self.send_any(shared, sender, ring, tail)
-    }
-
-    /// One whole frame in one descriptor, nothing to insert, wherever its bytes are.
-    fn send_plain(
-        &mut self,
-        shared: &mut Shared,
-        sender: &mut Sender<'_>,
-        address: u64,
-        len: usize,
-    ) -> Result<(), Stop> {
-        let fetched = shared.memory.fetch(address, len as u32, sender.scratch);
-        let bytes = fetched.map_err(|what| self.fault(self.head, Some(address), what))?;
-        // The bytes borrow from `memory`; counting needs `shared` whole.
-        let sent = sender.wire.send(&bytes, sender.now, sender.plan.obey_pause);
-        if sent == Sent::Wait {
-            return Err(Stop::Wait);
-        }
-        shared.tally.tx.through(&bytes, self.setup.slot, len + CRC);
-        drop(bytes);
-        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-        shared.tally.touch();
-        if shared.traced {
-            let queue = QueueId::Tx(self.setup.index);
-            let (index, len) = (self.head, len as u32);
-            shared.note(Event::Descriptor { queue, index, address, len });
-        }
-        Ok(())
     }
 
     /// Any other packet, or a context.

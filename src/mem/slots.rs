@@ -390,3 +390,43 @@ impl Drop for RxClaim<'_> {
         self.owner.store(RX, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_has_done_with_is_nobody_s_to_claim() {
+        let geometry = Geometry::new(128, 2048).unwrap();
+        let mem = SlotMem::new(geometry, 4, &Backing::Heap, None).unwrap();
+        let id = mem.id(2);
+        let offset = id % CHUNK_LINES * LINE as u32;
+        let not_lent = Some(ClaimError::NotLent);
+        mem.note_taken(id);
+
+        mem.lend(id, Lent::Tx);
+        assert_eq!(mem.claim_rx(0, offset, 60).err(), not_lent, "lent the other way");
+        drop(mem.claim_tx(0, offset, 60).unwrap());
+        let claim = mem.claim_tx(0, offset, 60).unwrap();
+        assert!(!mem.take_back(id, Lent::Tx) && !mem.take_back_any(id), "it is being read");
+        claim.finish();
+        assert_eq!(mem.claim_tx(0, offset, 60).err(), not_lent);
+        assert!(!mem.take_back(id, Lent::Rx), "lent the other way");
+        assert!(mem.take_back(id, Lent::Tx) && !mem.take_back(id, Lent::Tx));
+        assert_eq!(mem.claim_tx(0, offset, 60).err(), not_lent);
+
+        mem.lend(id, Lent::Rx);
+        let mut claim = mem.claim_rx(0, offset, 60).unwrap();
+        claim.fill(7);
+        assert!(!mem.take_back(id, Lent::Rx) && !mem.take_back_any(id), "it is being written");
+        claim.finish();
+        assert_eq!(mem.claim_rx(0, offset, 60).err(), not_lent);
+        assert!(mem.take_back_any(id));
+
+        // One that the device never came to.
+        mem.lend(id, Lent::Rx);
+        assert!(mem.take_back(id, Lent::Rx));
+        assert_eq!(mem.claim_rx(0, offset, 60).err(), not_lent);
+        mem.note_freed(id);
+    }
+}

@@ -175,10 +175,9 @@ extern "C" fn measured_io(w: &mut Bench) -> usize {
 extern "C" fn measured_macswap(w: &mut Bench) -> usize {
     w.a.rx.rx_burst(&mut w.cache, &mut w.batch);
     for m in w.batch.iter_mut() {
-        if let Some((dst, rest)) = m.data_mut().split_first_chunk_mut::<6>()
-            && let Some(src) = rest.first_chunk_mut::<6>()
-        {
-            std::mem::swap(dst, src);
+        if let Some(addresses) = m.data_mut().first_chunk_mut::<12>() {
+            let (dst, src) = addresses.split_at_mut(6);
+            dst.swap_with_slice(src);
         }
     }
     w.b.tx.tx_burst(&mut w.cache, &mut w.batch)

@@ -91,10 +91,9 @@ fn run(cli: &Cli) -> Result<bool, String> {
     }
     if let (Some(name), Some(path), Some(n)) = (&cli.profile, cli.path, cli.batch) {
         #[cfg(target_arch = "x86_64")]
-        profile::print(work(name)?, path, nic, n)?;
+        return profile::print(work(name)?, path, nic, n).map(|()| true);
         #[cfg(not(target_arch = "x86_64"))]
         return Err(format!("{name} on {path} at {n}: only x86-64 can be stepped"));
-        return Ok(true);
     }
     let counter = Counter::new()?;
     let paths: Vec<_> = match &cli.paths[..] {

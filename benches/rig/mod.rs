@@ -205,8 +205,7 @@ impl Rig {
         n
     }
 
-    /// Writes the transmit tail as the driver does, with the value it has.
-    #[inline(always)]
+    /// Another handle to the transmit tail.
     pub(crate) fn bell(&self) -> <RigBar as Bar>::Bell {
         self.bar.doorbell(TDT)
     }

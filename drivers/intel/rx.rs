@@ -175,23 +175,22 @@ impl<B: Bar, F: Flavor> RxRing<B, F> {
     #[inline(always)]
     fn collect(&mut self, cache: &mut PoolCache, out: &mut Batch) {
         while out.room() > 0 && self.slots.len() > 0 {
-            let at = self.slots.head();
-            let status = self.ring.descriptors()[at][1].load(Ordering::Relaxed);
-            if status & RxDesc::DD == 0 {
-                break;
-            }
-            let mut done = false;
             if matches!(self.partial, Partial::None) {
                 let descriptors = self.ring.descriptors();
                 let run = self.slots.receive_run(B::SOFTWARE, out, descriptors, &self.path);
                 self.stats.packets += run.arrived as u64;
                 self.stats.bytes += run.bytes;
                 self.stats.bad_descriptors += (run.gone - run.arrived) as u64;
-                done = run.gone > 0;
+                if run.gone > 0 {
+                    continue;
+                }
             }
-            if !done {
-                self.harvest_one(out);
+            // The next one is not done, or not plain.
+            let status = self.ring.descriptors()[self.slots.head()][1].load(Ordering::Relaxed);
+            if status & RxDesc::DD == 0 {
+                break;
             }
+            self.harvest_one(out);
         }
         if self.full() - self.slots.len() >= self.stride {
             if *cache.pool() == self.pool {

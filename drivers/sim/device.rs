@@ -14,7 +14,7 @@ use super::chip::{Chip, Copper, Model, Phy};
 use super::common;
 use super::drive::{Clock, Drive};
 use super::eeprom::{Eeprom, Spi};
-use super::engine::{Engine, Way};
+use super::engine::{BATCH, Engine, Way};
 use super::iommu::SimIommu;
 use super::irq::{Cause, InterruptMode, Interrupts};
 use super::later::{Later, Passing};
@@ -94,6 +94,8 @@ pub(super) struct Device {
     pub(super) pending: AtomicBool,
     /// A step was skipped because another thread was at it.
     skipped: AtomicBool,
+    /// The engine has counted what is not in the registers yet.
+    uncounted: AtomicBool,
     pub(super) gone: AtomicBool,
     /// What the thread that runs it waits for, if it is served.
     pub(super) wire_fd: Option<OwnedFd>,
@@ -147,6 +149,7 @@ impl Device {
             wanted: AtomicU32::new(0),
             pending: AtomicBool::new(false),
             skipped: AtomicBool::new(false),
+            uncounted: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             wire_fd,
             irq: Interrupts::default(),
@@ -167,11 +170,14 @@ impl Device {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine, for the control side: steppers let it pass.
+    /// The engine, for the control side: steppers let it pass. All that it has counted is in the
+    /// registers.
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
         self.wanted.fetch_add(1, Ordering::Relaxed);
-        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         self.wanted.fetch_sub(1, Ordering::Relaxed);
+        engine.add_up();
+        self.uncounted.store(false, Ordering::Relaxed);
         engine
     }
 
@@ -267,6 +273,9 @@ impl Device {
         let mut slow = self.slow();
         self.settle(&mut slow, Passing::Read(home));
         self.tell_due();
+        if self.uncounted.load(Ordering::Relaxed) {
+            drop(self.engine());
+        }
         if self.regs.map.meta(home).is_none() && slow.logged.insert(home) {
             tracing::debug!(nic = %self.name, offset = home, "read of an unmodelled register");
         }
@@ -340,11 +349,12 @@ impl Device {
 
     /// Moves a batch if no other thread is at it. Returns whether anything moved.
     pub(super) fn try_step(&self) -> bool {
-        self.try_step_way(Way::Both)
+        self.try_step_way(Way::Both, BATCH)
     }
 
-    /// As [`try_step`](Self::try_step), one way only.
-    pub(super) fn try_step_way(&self, way: Way) -> bool {
+    /// As [`try_step`](Self::try_step), one way only, and of what comes in no more than `most`
+    /// frames.
+    pub(super) fn try_step_way(&self, way: Way, most: usize) -> bool {
         if self.is_gone() {
             return false;
         }
@@ -373,8 +383,8 @@ impl Device {
         } else {
             way
         };
-        let moved =
-            engine.step(way, self.generation.load(Ordering::Acquire), self.clock.wire_now());
+        let moved = engine.step(way, most, self.generation.load(Ordering::Acquire));
+        self.uncounted.store(engine.shared.tally.pending(), Ordering::Relaxed);
         if engine.shared.removal {
             self.vanish();
         }

@@ -1,5 +1,6 @@
 //! The data path's hub: who moves frames between rings and the wire, one step at a time.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,9 @@ use super::wire::{Loopback, Wire};
 
 /// Frames received, and descriptors fetched per transmit queue, in one step at most.
 pub(super) const BATCH: usize = 64;
+
+/// Steps whose counts are added to the registers together, while there is traffic and nobody asks.
+const ADD_UP_EVERY: u32 = 64;
 
 /// Faults kept; a broken driver repeats itself.
 const KEPT: usize = 1000;
@@ -136,7 +140,9 @@ pub(super) struct Shared {
     pub(super) overrun: bool,
     /// The card was pulled in this step.
     pub(super) removal: bool,
-    now: Duration,
+    clock: Arc<Clock>,
+    /// When this step began, if anybody asked.
+    now: Cell<Option<Duration>>,
 }
 
 impl fmt::Debug for Shared {
@@ -146,9 +152,17 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// When this step began, on the wire's clock.
+    /// The time of this step, on the wire's clock. Most steps do not ask for it: reading a clock
+    /// takes as long as several frames do.
     pub(super) fn now(&self) -> Duration {
-        self.now
+        let now = self.now.get().unwrap_or_else(|| self.clock.wire_now());
+        self.now.set(Some(now));
+        now
+    }
+
+    /// What a wire is told of the time.
+    fn time_for(&self, wire: &dyn Wire) -> Duration {
+        if wire.minds_time() { self.now() } else { Duration::ZERO }
     }
 
     /// Receive and transmit queues with a cause of an interrupt since the last call.
@@ -160,7 +174,7 @@ impl Shared {
 
     #[cold]
     pub(super) fn note(&self, event: Event) {
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now, event);
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).push(self.now(), event);
     }
 
     #[cold]
@@ -205,6 +219,10 @@ pub(super) struct Engine {
     mac: Mac,
     /// Steps for which the link stays down by chance.
     flap: u32,
+    /// Steps whose counts are not in the registers yet.
+    unadded: u32,
+    /// Each step's are at once: tests step.
+    stepped: bool,
     /// Frames do not wait on the wire for a receiver that is off, as they do when a test in this
     /// process starts the two ends one after the other.
     served: bool,
@@ -237,13 +255,14 @@ impl Engine {
             written: 0,
             mbps: 0,
             hold: Hold::default(),
-            time: TimeSync::new(clock),
+            time: TimeSync::new(clock.clone()),
             stamped: false,
             reported: 0,
             told: 0,
             overrun: false,
             removal: false,
-            now: Duration::ZERO,
+            clock,
+            now: Cell::new(None),
         };
         Self {
             wire,
@@ -259,6 +278,8 @@ impl Engine {
             phy_loops: false,
             mac: Mac { looped: false, master: true, linked: true, forced: false },
             flap: 0,
+            unadded: 0,
+            stepped: config.drive == Drive::Step,
             served: config.drive == Drive::Served,
             unplugged: false,
             was_up: false,
@@ -324,10 +345,10 @@ impl Engine {
         }
     }
 
-    /// Moves a batch. Returns whether anything moved.
-    pub(super) fn step(&mut self, way: Way, generation: u32, now: Duration) -> bool {
+    /// Moves a batch, of what comes in no more than `most` frames. Returns whether anything moved.
+    pub(super) fn step(&mut self, way: Way, most: usize, generation: u32) -> bool {
         self.refresh(generation);
-        self.shared.now = now;
+        self.shared.now.set(None);
         // A flap ends even if no more are wanted.
         if self.shared.chaos.any() || self.flap > 0 {
             self.flap = self.flap.saturating_sub(1);
@@ -337,7 +358,7 @@ impl Engine {
         }
         let mut moved = false;
         if self.served && (self.down() || !self.rx.is_on()) {
-            moved = self.wire.recv(now, BATCH, &mut |_| true) > 0;
+            moved = self.wire.recv(self.shared.now(), BATCH, &mut |_| true) > 0;
         }
         if self.down() || !self.mac.master {
             return moved;
@@ -348,29 +369,42 @@ impl Engine {
                 Some(inner) => inner,
                 None => &mut *self.wire,
             };
-            if self.shared.hold.holds(now) {
+            if self.shared.is_held() {
                 self.tx.left_over = true;
             } else {
+                let now = self.shared.time_for(wire);
                 moved |= self.tx.step(&mut self.shared, wire, now, master);
             }
         }
         if self.rx.is_on() && way != Way::Tx && master {
-            moved |= self.receive(now);
+            moved |= self.receive(most);
         }
-        let Shared { chip, tally, regs, truth, .. } = &mut self.shared;
-        tally.flush(*chip, regs, truth);
+        // While frames come, it is enough to add up now and then: whoever wants to know does it.
+        self.unadded += 1;
+        if !moved || self.stepped || self.unadded == ADD_UP_EVERY {
+            self.add_up();
+        }
         moved
     }
 
-    fn receive(&mut self, now: Duration) -> bool {
+    /// Adds what was counted to the registers and to the truth.
+    #[inline]
+    pub(super) fn add_up(&mut self) {
+        self.unadded = 0;
+        let Shared { chip, tally, regs, truth, .. } = &mut self.shared;
+        tally.flush(*chip, regs, truth);
+    }
+
+    fn receive(&mut self, most: usize) -> bool {
         let Self { wire, looped, shared, rx, .. } = self;
         let wire: &mut dyn Wire = match looped {
             Some(inner) => inner,
             None => &mut **wire,
         };
         rx.begin(shared);
-        let taken = wire.recv(now, BATCH, &mut |frame| rx.accept(shared, frame));
-        rx.finish(shared, taken < BATCH);
+        let now = shared.time_for(wire);
+        let taken = wire.recv(now, most, &mut |frame| rx.accept(shared, frame));
+        rx.finish(shared, taken < most);
         let missed = wire.take_missed();
         if missed > 0 {
             shared.tally.missed += missed;

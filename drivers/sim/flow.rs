@@ -94,6 +94,15 @@ impl Device {
 }
 
 impl Shared {
+    /// Whether the transmitter must wait in this step.
+    #[inline]
+    pub(super) fn is_held(&mut self) -> bool {
+        self.hold.until.is_some() && {
+            let now = self.now();
+            self.hold.holds(now)
+        }
+    }
+
     /// Takes a MAC control frame. Returns whether it ends here.
     #[cold]
     pub(super) fn hear(&mut self, plan: &FlowPlan, own: Option<&[u8; 6]>, frame: &[u8]) -> bool {

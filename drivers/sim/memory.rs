@@ -4,11 +4,11 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::fault::FaultKind;
 use super::iommu::{Place, Windows};
-use crate::mem::{CHUNK, DmaTarget, RingBlock, TxClaim};
+use crate::mem::{CHUNK, DmaTarget, RingBlock, SlotMem, TxClaim};
 
 /// A DMA address that leads nowhere, or to memory that may not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +78,44 @@ impl Deref for Bytes<'_> {
     }
 }
 
+/// Copies what is as long as `to`. The shortest frames, in two halves that may overlap, take fewer
+/// instructions than a call that copies anything.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    const HALF: usize = 32;
+    let short = (HALF..=2 * HALF).contains(&from.len()) && to.len() == from.len();
+    if short && let (Some(head), Some(tail)) = (from.first_chunk::<HALF>(), from.last_chunk()) {
+        if let Some(to) = to.first_chunk_mut() {
+            *to = *head;
+        }
+        if let Some(to) = to.last_chunk_mut::<HALF>() {
+            *to = *tail;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
 impl Memory {
-    /// The bytes of a transmit buffer; `copy` lends its room when they must be copied.
+    /// A buffer in one of this process's pools.
     #[inline(always)]
+    fn slot(&self, address: u64) -> Option<(&SlotMem, u32, u32)> {
+        match self.windows.translate(address) {
+            Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
+                Some((mem, chunk, offset))
+            }
+            _ => None,
+        }
+    }
+
+    /// A transmit buffer in one of this process's pools, if it is there and lent.
+    #[inline(always)]
+    pub(super) fn claim_tx(&self, address: u64, len: u32) -> Option<TxClaim<'_>> {
+        let (mem, chunk, offset) = self.slot(address)?;
+        mem.claim_tx(chunk, offset, len).ok()
+    }
+
+    /// The bytes of a transmit buffer; `copy` lends its room when they must be copied.
     pub(super) fn fetch<'a>(
         &'a self,
         address: u64,
@@ -102,8 +137,19 @@ impl Memory {
         }
     }
 
-    /// Fills a receive buffer that has `room` bytes, all of which must be there.
+    /// Fills a receive buffer in one of this process's pools, for good. False: it is not there, or not lent,
+    /// or has not `room` bytes; nothing was done.
     #[inline(always)]
+    pub(super) fn fill_slot(&self, address: u64, room: u32, bytes: &[u8]) -> bool {
+        let Some((mem, chunk, offset)) = self.slot(address) else { return false };
+        let Ok(mut claim) = mem.claim_rx(chunk, offset, room) else { return false };
+        let Some(to) = claim.get_mut(..bytes.len()) else { return false };
+        copy(to, bytes);
+        claim.finish();
+        true
+    }
+
+    /// Fills a receive buffer that has `room` bytes, all of which must be there.
     pub(super) fn fill(&self, address: u64, room: u32, bytes: &[u8]) -> Result<(), FaultKind> {
         match self.windows.translate(address) {
             Some(Place { target: DmaTarget::Slots(mem), chunk, offset }) => {
@@ -199,6 +245,24 @@ impl Ring {
                 let address = base.checked_add(u64::from(at) * 16)?;
                 Some((memory.load(address).ok()?, memory.load(address + 8).ok()?))
             }
+        }
+    }
+
+    /// The words of descriptor `at`, in a ring of this process.
+    #[inline(always)]
+    pub(super) fn ours(&self, at: u32) -> Option<&[AtomicU64; 2]> {
+        self.run(at, at + 1).first()
+    }
+
+    /// The same from `at` up to `end`; empty for a guest's.
+    #[inline(always)]
+    pub(super) fn run(&self, at: u32, end: u32) -> &[[AtomicU64; 2]] {
+        match &self.words {
+            Words::Ours { block, first } if end <= self.size => {
+                let words = first + 2 * at as usize..first + 2 * end as usize;
+                block.words().get(words).unwrap_or_default().as_chunks().0
+            }
+            _ => &[],
         }
     }
 

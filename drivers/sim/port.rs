@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::chip::Family;
 use super::device::Device;
 use super::drive::Drive;
-use super::engine::Way;
+use super::engine::{BATCH, Way};
 use super::nic::SimNic;
 use super::stats::Truth;
 use crate::drivers::igb::Igb;
@@ -72,7 +72,7 @@ impl Control for SimPort {
         if self.nic.device().drive != Drive::Step {
             // The model takes up its configuration now, so that pause frames, say, work before
             // the first poll.
-            self.nic.shared().try_step_way(Way::Rx);
+            self.nic.shared().try_step_way(Way::Rx, BATCH);
         }
         if self.nic.device().drive != Drive::Inline {
             return Ok(queues);
@@ -140,7 +140,8 @@ struct InlineRx {
 impl QueueRx for InlineRx {
     #[inline]
     fn rx_burst(&mut self, cache: &mut PoolCache, out: &mut Batch) -> usize {
-        self.device.try_step_way(Way::Rx);
+        // As many as are taken at once: more would wait in the ring, and grow cold there.
+        self.device.try_step_way(Way::Rx, out.room().clamp(1, BATCH));
         self.inner.rx_burst(cache, out)
     }
 
@@ -172,12 +173,12 @@ impl QueueTx for InlineTx {
     #[inline]
     fn tx_burst(&mut self, cache: &mut PoolCache, packets: &mut Batch) -> usize {
         let sent = self.inner.tx_burst(cache, packets);
-        self.device.try_step_way(Way::Tx);
+        self.device.try_step_way(Way::Tx, BATCH);
         sent
     }
 
     fn reclaim(&mut self, cache: &mut PoolCache) -> usize {
-        self.device.try_step_way(Way::Tx);
+        self.device.try_step_way(Way::Tx, BATCH);
         self.inner.reclaim(cache)
     }
 

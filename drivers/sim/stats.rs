@@ -69,6 +69,18 @@ pub(super) struct Side {
     pub(super) by_slot: [Slot; SLOTS],
     /// Which slots are not all zero.
     pub(super) touched: u16,
+    /// Frames that are not in the others yet, but for whether they went to several stations.
+    run: Run,
+}
+
+/// Frames of one length through queues that count into one slot.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    /// Length without CRC, and as the queue counts it.
+    len: usize,
+    stored: usize,
+    slot: u8,
+    frames: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,15 +105,47 @@ impl Side {
         self.frames += 1;
         self.octets += len;
         self.bins[bin(len)] += 1;
-        if let [first, ..] = frame
-            && first & 1 != 0
-        {
-            if frame.starts_with(&[0xff; 6]) {
-                self.broadcast += 1;
-            } else {
-                self.multicast += 1;
-            }
+        if frame.first().is_some_and(|first| first & 1 != 0) {
+            self.group(frame);
         }
+    }
+
+    /// A good frame that went through a queue that counts into `slot`, as `stored` bytes.
+    #[inline(always)]
+    pub(super) fn through(&mut self, frame: &[u8], slot: u8, stored: usize) {
+        if frame.first().is_some_and(|first| first & 1 != 0) {
+            self.group(frame);
+        }
+        let run = &mut self.run;
+        if (run.len, run.stored, run.slot) == (frame.len(), stored, slot) {
+            run.frames += 1;
+        } else {
+            self.add_run(Run { len: frame.len(), stored, slot, frames: 1 });
+        }
+    }
+
+    /// One to several stations.
+    #[cold]
+    fn group(&mut self, frame: &[u8]) {
+        if frame.starts_with(&[0xff; 6]) {
+            self.broadcast += 1;
+        } else {
+            self.multicast += 1;
+        }
+    }
+
+    /// Adds the frames of the last run, and starts the next.
+    #[inline(never)]
+    fn add_run(&mut self, next: Run) {
+        let Run { len, stored, slot, frames } = std::mem::replace(&mut self.run, next);
+        let len = len as u64 + 4;
+        self.frames += frames;
+        self.octets += frames * len;
+        self.bins[bin(len)] += frames;
+        let s = &mut self.by_slot[usize::from(slot) % SLOTS];
+        s.frames += frames;
+        s.octets += frames * stored as u64;
+        self.touched |= u16::from(frames > 0) << (slot % SLOTS as u8);
     }
 
     /// It went through a queue that counts into `slot`, as `octets` bytes.
@@ -167,11 +211,19 @@ impl Tally {
         self.any = true;
     }
 
+    /// Whether anything is yet to be added to the registers.
+    #[inline(always)]
+    pub(super) fn pending(&self) -> bool {
+        self.any || self.rx.run.frames > 0 || self.tx.run.frames > 0
+    }
+
     /// Adds it all to the registers and to the truth, and starts over.
     pub(super) fn flush(&mut self, chip: &dyn Chip, regs: &RegFile, truth: &mut Truth) {
-        if !std::mem::take(&mut self.any) {
+        if !self.pending() {
             return;
         }
+        self.rx.add_run(Run::default());
+        self.tx.add_run(Run::default());
         self.tell(truth);
         chip.count(regs, self);
         *self = Self::default();

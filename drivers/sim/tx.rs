@@ -13,9 +13,11 @@ use super::wire::{Sent, Wire};
 use crate::drivers::intel::TxDesc;
 
 mod offload;
+mod plain;
 mod segment;
 
 use offload::{Context, Packet};
+use plain::is_plain;
 pub(super) use segment::FlagMasks;
 use segment::Segmenter;
 
@@ -29,11 +31,6 @@ const CRC: usize = 4;
 const CHAIN: u32 = 40;
 /// Bytes of one packet at most: what PAYLEN can say and the longest headers that a context can.
 const MOST: usize = (1 << 18) + 1024;
-
-/// Everything of a data descriptor's second word but length, payload length and RS.
-const COMMAND: u64 = ((1 << 46) - 1) & !0xffff & !TxDesc::RS;
-/// What [`COMMAND`] is for a whole plain frame in one advanced descriptor.
-const PLAIN: u64 = TxDesc::DATA | TxDesc::DEXT | TxDesc::IFCS | TxDesc::EOP;
 
 /// A queue at work.
 #[derive(Debug)]
@@ -136,6 +133,7 @@ impl TxPath {
         let count = self.queues.len();
         let mut moved = false;
         let mut left_over = false;
+        wire.cork(true);
         self.turn = if self.turn + 1 >= count { 0 } else { self.turn + 1 };
         for n in 0..count {
             let at = (self.turn + n) % count;
@@ -161,6 +159,7 @@ impl TxPath {
                 shared.regs.poke(q.setup.head_offset, q.head);
             }
         }
+        wire.cork(false);
         self.left_over = left_over;
         moved
     }
@@ -186,8 +185,7 @@ impl Sender<'_> {
             Sent::Lost => shared.truth.lost_on_wire += 1,
             Sent::Yes => {}
         }
-        shared.tally.tx.frame(frame);
-        shared.tally.tx.queue(slot, frame.len() + CRC);
+        shared.tally.tx.through(frame, slot, frame.len() + CRC);
         shared.tally.touch();
         Ok(())
     }
@@ -232,63 +230,53 @@ impl TxQueue {
         {
             return Some(stop);
         }
-        for _ in 0..BATCH {
+        let mut left = BATCH as u32;
+        loop {
             if self.head == tail {
                 return Some(Stop::Idle);
             }
-            if shared.chaos.any() && shared.chaos.strikes(Inject::StuckTx) {
-                self.stopped = true;
-                return Some(Stop::Idle);
+            if left == 0 {
+                return None;
             }
-            let Some((address, command)) = ring.get(self.head) else {
-                return Some(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
-            };
-            let len = (command & 0xffff) as usize;
-            let whole = command >> 46 == len as u64;
-            let sent = if command & COMMAND == PLAIN
-                && whole
-                && (SHORTEST..=sender.plan.longest).contains(&len)
-                && !shared.chaos.any()
-            {
-                self.send_plain(shared, sender, address, len)
-                    .map(|()| self.done(shared, ring, 1, command))
-            } else {
-                self.send_any(shared, sender, ring, tail)
-            };
-            if let Err(stop) = sent {
+            let plainly = !shared.chaos.any() && !shared.traced;
+            if plainly && self.held.is_empty() && self.head_at.is_none() {
+                match self.send_run(shared, sender, ring, tail, left) {
+                    Ok(0) => {}
+                    Ok(sent) => {
+                        left -= sent;
+                        continue;
+                    }
+                    Err(stop) => return Some(stop),
+                }
+            }
+            if let Err(stop) = self.send_next(shared, sender, ring, tail) {
                 return Some(stop);
             }
+            left -= 1;
         }
-        None
     }
 
-    /// One whole frame in one descriptor, nothing to insert.
-    #[inline(always)]
-    fn send_plain(
+    /// Works on the next descriptor, of whatever kind and wherever it leads.
+    fn send_next(
         &mut self,
         shared: &mut Shared,
         sender: &mut Sender<'_>,
-        address: u64,
-        len: usize,
+        ring: &Ring,
+        tail: u32,
     ) -> Result<(), Stop> {
-        let fetched = shared.memory.fetch(address, len as u32, sender.scratch);
-        let bytes = fetched.map_err(|what| self.fault(self.head, Some(address), what))?;
-        // The bytes borrow from `memory`; counting needs `shared` whole.
-        let sent = sender.wire.send(&bytes, sender.now, sender.plan.obey_pause);
-        if sent == Sent::Wait {
-            return Err(Stop::Wait);
+        if shared.chaos.any() && shared.chaos.strikes(Inject::StuckTx) {
+            self.stopped = true;
+            return Err(Stop::Idle);
         }
-        shared.tally.tx.frame(&bytes);
-        drop(bytes);
-        shared.truth.lost_on_wire += u64::from(sent == Sent::Lost);
-        shared.tally.tx.queue(self.setup.slot, len + CRC);
-        shared.tally.touch();
-        if shared.traced {
-            let queue = QueueId::Tx(self.setup.index);
-            let (index, len) = (self.head, len as u32);
-            shared.note(Event::Descriptor { queue, index, address, len });
+        let Some((address, command)) = ring.get(self.head) else {
+            return Err(self.fault(self.head, Some(self.setup.base), FaultKind::Unmapped));
+        };
+        if is_plain(command, sender.plan.longest) && !shared.chaos.any() {
+            self.send_plain(shared, sender, address, usize::from(command as u16))?;
+            self.done(shared, ring, 1, command);
+            return Ok(());
         }
-        Ok(())
+        self.send_any(shared, sender, ring, tail)
     }
 
     /// Any other packet, or a context.

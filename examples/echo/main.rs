@@ -27,7 +27,7 @@ use common::{EXIT_CODES, Failure, Interrupt, units};
 /// At the end, answers in the transmit ring get so long to leave.
 const DRAIN: Duration = Duration::from_millis(500);
 /// NICs report completions in groups, so fewer packets than this stay in flight for ever.
-const REPORTED: usize = 32;
+const REPORTED: usize = 64;
 
 /// Answers ARP and ICMP echo (ping) for one IPv4 address.
 ///

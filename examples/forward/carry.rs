@@ -12,7 +12,7 @@ use crate::edit::Edit;
 /// At the end, what is in the transmit rings gets so long to leave.
 const DRAIN: Duration = Duration::from_millis(500);
 /// NICs report completions in groups, so fewer packets than this stay in flight for ever.
-const REPORTED: usize = 32;
+const REPORTED: usize = 64;
 
 /// A receive queue and where its packets go.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_millis(500);
 /// and in any case after this.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// NICs report completions in groups, so fewer packets than this stay in flight for ever.
-const REPORTED: usize = 32;
+const REPORTED: usize = 64;
 /// The queues that nothing is expected on are polled once in so many turns.
 const ASIDE: u32 = 64;
 

@@ -66,6 +66,13 @@ pub fn prefetch(p: *const u8) {
     }
 }
 
+/// The same, to write to it soon.
+#[inline(always)]
+pub fn prefetch_write(p: *const u8) {
+    // SAFETY: PRFM is a hint and never faults.
+    unsafe { asm!("prfm pstl1keep, [{a}]", a = in(reg) p, options(nostack, preserves_flags)) }
+}
+
 /// The virtual counter, in ticks of CNTFRQ_EL0.
 #[inline(always)]
 pub fn tsc() -> u64 {

@@ -26,4 +26,4 @@ pub use counted::{dma_acquire, dma_acquire_loaded, dma_release};
 #[cfg(not(test))]
 pub use imp::{dma_acquire, dma_acquire_loaded, dma_release};
 pub(crate) use imp::{mmio_read32, mmio_write32, plain_names};
-pub use imp::{pause, prefetch, tsc};
+pub use imp::{pause, prefetch, prefetch_write, tsc};

@@ -48,6 +48,10 @@ pub(crate) unsafe fn mmio_write32(addr: *mut u32, value: u32) {
 #[inline(always)]
 pub fn prefetch(_p: *const u8) {}
 
+/// Another one.
+#[inline(always)]
+pub fn prefetch_write(_p: *const u8) {}
+
 /// Nanoseconds of the monotonic clock, in place of a cycle counter.
 pub fn tsc() -> u64 {
     use std::sync::OnceLock;

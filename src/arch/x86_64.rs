@@ -60,6 +60,14 @@ pub fn prefetch(p: *const u8) {
     unsafe { x86_64::_mm_prefetch::<{ x86_64::_MM_HINT_T0 }>(p.cast()) }
 }
 
+/// The same, to write to it soon.
+#[inline(always)]
+pub fn prefetch_write(p: *const u8) {
+    // SAFETY: PREFETCHW never faults, whatever the address, and is a NOP on 64-bit processors that
+    // do not know it (Intel SDM vol. 2B).
+    unsafe { asm!("prefetchw [{a}]", a = in(reg) p, options(nostack, preserves_flags)) }
+}
+
 /// The time-stamp counter, in ticks.
 #[inline(always)]
 pub fn tsc() -> u64 {

@@ -4,6 +4,7 @@
 //! software NIC could race with safe code in the same process, so it must win a slot's owner word
 //! before it touches the slot, and the driver must win it back.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -19,6 +20,10 @@ const RX: u8 = 1;
 const TX: u8 = 2;
 const RX_CLAIMED: u8 = 3;
 const TX_CLAIMED: u8 = 4;
+/// The device was lent the slot and has done with it: it cannot claim it again, and only the driver
+/// that lent it changes the word any more.
+const RX_DONE: u8 = 6;
+const TX_DONE: u8 = 7;
 /// Debug builds tell free slots from those in use.
 const FREE: u8 = if cfg!(debug_assertions) { 5 } else { HOST };
 /// What debug builds fill freed buffers with.
@@ -236,10 +241,20 @@ impl SlotMem {
     #[inline(always)]
     #[must_use]
     pub(crate) fn take_back(&self, id: u32, from: Lent) -> bool {
-        let state = if from == Lent::Rx { RX } else { TX };
-        self.owner_word(self.index(id))
-            .compare_exchange(state, HOST, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        let (lent, done) = if from == Lent::Rx { (RX, RX_DONE) } else { (TX, TX_DONE) };
+        let word = self.owner_word(self.index(id));
+        if word.load(Ordering::Acquire) == done {
+            // Nobody else changes it, so there is no need to compare once more.
+            word.store(HOST, Ordering::Relaxed);
+            return true;
+        }
+        Self::take_from(word, lent)
+    }
+
+    /// Takes a slot back that the device may claim at any moment.
+    #[cold]
+    fn take_from(word: &AtomicU8, lent: u8) -> bool {
+        word.compare_exchange(lent, HOST, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Takes a slot back from a device that is known to be quiet, whatever it was lent for. False
@@ -248,7 +263,7 @@ impl SlotMem {
     pub(crate) fn take_back_any(&self, id: u32) -> bool {
         let word = self.owner_word(self.index(id));
         let mut now = word.load(Ordering::Relaxed);
-        while matches!(now, HOST | RX | TX) {
+        while matches!(now, HOST | RX | TX | RX_DONE | TX_DONE) {
             match word.compare_exchange(now, HOST, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(changed) => now = changed,
@@ -328,8 +343,17 @@ impl std::ops::Deref for TxClaim<'_> {
 }
 
 impl Drop for TxClaim<'_> {
+    /// It may be claimed again.
     fn drop(&mut self) {
         self.owner.store(TX, Ordering::Release);
+    }
+}
+
+impl TxClaim<'_> {
+    /// The device has read all that it will ever read of the buffer.
+    #[inline(always)]
+    pub fn finish(self) {
+        ManuallyDrop::new(self).owner.store(TX_DONE, Ordering::Release);
     }
 }
 
@@ -353,8 +377,57 @@ impl std::ops::DerefMut for RxClaim<'_> {
     }
 }
 
+impl RxClaim<'_> {
+    /// The device has written all that it will ever write to the buffer.
+    #[inline(always)]
+    pub fn finish(self) {
+        ManuallyDrop::new(self).owner.store(RX_DONE, Ordering::Release);
+    }
+}
+
 impl Drop for RxClaim<'_> {
+    /// It may be claimed again.
     fn drop(&mut self) {
         self.owner.store(RX, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_has_done_with_is_nobody_s_to_claim() {
+        let geometry = Geometry::new(128, 2048).unwrap();
+        let mem = SlotMem::new(geometry, 4, &Backing::Heap, None).unwrap();
+        let id = mem.id(2);
+        let offset = id % CHUNK_LINES * LINE as u32;
+        let not_lent = Some(ClaimError::NotLent);
+        mem.note_taken(id);
+
+        mem.lend(id, Lent::Tx);
+        assert_eq!(mem.claim_rx(0, offset, 60).err(), not_lent, "lent the other way");
+        drop(mem.claim_tx(0, offset, 60).unwrap());
+        let claim = mem.claim_tx(0, offset, 60).unwrap();
+        assert!(!mem.take_back(id, Lent::Tx) && !mem.take_back_any(id), "it is being read");
+        claim.finish();
+        assert_eq!(mem.claim_tx(0, offset, 60).err(), not_lent);
+        assert!(!mem.take_back(id, Lent::Rx), "lent the other way");
+        assert!(mem.take_back(id, Lent::Tx) && !mem.take_back(id, Lent::Tx));
+        assert_eq!(mem.claim_tx(0, offset, 60).err(), not_lent);
+
+        mem.lend(id, Lent::Rx);
+        let mut claim = mem.claim_rx(0, offset, 60).unwrap();
+        claim.fill(7);
+        assert!(!mem.take_back(id, Lent::Rx) && !mem.take_back_any(id), "it is being written");
+        claim.finish();
+        assert_eq!(mem.claim_rx(0, offset, 60).err(), not_lent);
+        assert!(mem.take_back_any(id));
+
+        // One that the device never came to.
+        mem.lend(id, Lent::Rx);
+        assert!(mem.take_back(id, Lent::Rx));
+        assert_eq!(mem.claim_rx(0, offset, 60).err(), not_lent);
+        mem.note_freed(id);
     }
 }

@@ -181,7 +181,7 @@ impl PoolCache {
         }
         let n = out.len().min(self.len);
         self.len -= n;
-        out[..n].copy_from_slice(&self.slots[self.len..self.len + n]);
+        copy_names(&mut out[..n], &self.slots[self.len..self.len + n]);
         out[..n].iter().for_each(|id| self.pool.note_taken(*id));
         n
     }
@@ -194,7 +194,7 @@ impl PoolCache {
         if ids.len() > fits {
             return self.put_many(ids);
         }
-        self.slots[self.len..self.len + ids.len()].copy_from_slice(ids);
+        copy_names(&mut self.slots[self.len..self.len + ids.len()], ids);
         self.len += ids.len();
     }
 
@@ -249,6 +249,17 @@ impl PoolCache {
         self.len -= MAG;
         self.taken -= MAG as i64;
         self.report_much();
+    }
+}
+
+/// Copies names to as many places. Whole magazines, what queues mostly move, without a call.
+#[inline(always)]
+fn copy_names(to: &mut [u32], from: &[u32]) {
+    if let (Ok(to), Ok(from)) = (<&mut [u32; MAG]>::try_from(&mut *to), from.try_into()) {
+        let from: &[u32; MAG] = from;
+        *to = *from;
+    } else {
+        to.copy_from_slice(from);
     }
 }
 

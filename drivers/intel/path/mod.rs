@@ -305,11 +305,14 @@ impl RxPath {
         let n = ids.len().min(descriptors.len());
         let (ids, descriptors) = (&ids[..n], &descriptors[..n]);
         let done: usize = vector!(self.loops, refill(&self.table, ids, descriptors));
+        if done == n {
+            return;
+        }
         let table = &*self.table.0;
         for (id, d) in ids[done..].iter().zip(&descriptors[done..]) {
-            let [base, command] = pair(table, *id);
+            let [base, _] = pair(table, *id);
             d[0].store(base.wrapping_add(bytes_of(*id)), Ordering::Relaxed);
-            d[1].store(command, Ordering::Relaxed);
+            d[1].store(0, Ordering::Relaxed);
         }
     }
 }
@@ -333,25 +336,51 @@ unsafe impl Harvest<Desc> for RxPath {
             if n > 0 {
                 dma_acquire_loaded();
             }
+            if n == most {
+                return (n, bytes);
+            }
         }
         // At hand: the compiler cannot know that nothing written below changes them.
         let (look, plain, room, kept, start) =
             (self.look, self.plain, self.room, self.kept, self.start);
-        while n < most {
-            let d = &descriptors[n];
+        let mut less = 0;
+        let mut one = |d: &Desc, id: u32, place: &mut Words| {
             let w1 = d[1].load(Ordering::Acquire);
-            let over = (w1 & look).wrapping_sub(plain);
             // The lower half is 0 for a plain one, the upper half its length less one.
-            if over.rotate_left(32) >= room {
-                break;
+            let over = (w1 & look).wrapping_sub(plain).rotate_left(32);
+            if over >= room {
+                return false;
             }
+            less += over;
             dma_acquire_loaded();
             let w0 = d[0].load(Ordering::Relaxed);
-            let info = w0 as u32 & TYPES | (w1 as u32 & kept) << STATUS_SHIFT | start;
-            places[n] = [ids[n], (w1 >> 32) as u32, (w0 >> 32) as u32, info];
-            bytes += (over >> 32) + 1;
-            n += 1;
+            let info = (w0 as u32 & TYPES) + ((w1 as u32 & kept) << STATUS_SHIFT) + start;
+            *place = [id, (w1 >> 32) as u32, (w0 >> 32) as u32, info];
+            true
+        };
+        let before = n;
+        let (descriptors, ids, places) = (&descriptors[n..], &ids[n..], &mut places[n..]);
+        let (fours, rest) = descriptors.as_chunks::<4>();
+        let (four_ids, rest_ids) = ids.as_chunks::<4>();
+        let (four_places, rest_places) = places.as_chunks_mut::<4>();
+        'all: {
+            for ((d, ids), places) in fours.iter().zip(four_ids).zip(four_places) {
+                for i in 0..4 {
+                    if !one(&d[i], ids[i], &mut places[i]) {
+                        n += i;
+                        break 'all;
+                    }
+                }
+                n += 4;
+            }
+            for ((d, id), place) in rest.iter().zip(rest_ids).zip(rest_places) {
+                if !one(d, *id, place) {
+                    break;
+                }
+                n += 1;
+            }
         }
+        bytes += less + (n - before) as u64;
         (n, bytes)
     }
 }
@@ -419,12 +448,11 @@ impl TxPath {
 fn post_one(words: &TxWords, table: &[u64; TABLE], packet: &Words, d: &Desc) -> Option<u64> {
     let [id, size, _, info] = *packet;
     let len = size & 0xffff;
-    if id.wrapping_add(words.bias[0]) > words.limit[0]
-        || len.wrapping_add(words.bias[1]) > words.limit[1]
-    {
+    let [base, command] = pair(table, id);
+    // A chunk of another pool has no command.
+    if command == 0 || len.wrapping_add(words.bias[1]) > words.limit[1] {
         return None;
     }
-    let [base, command] = pair(table, id);
     let at = base.wrapping_add(bytes_of(id)).wrapping_add(u64::from(info >> 16));
     d[0].store(at, Ordering::Relaxed);
     d[1].store(command + u64::from(len) * (1 | 1 << 46), Ordering::Relaxed);
@@ -454,13 +482,37 @@ unsafe impl Post<Desc> for TxPath {
         if most >= GROUP {
             let (words, table) = (&self.words, &self.table);
             (n, bytes) = vector!(self.loops, post(words, table, packets, descriptors, ids));
+            if n == most {
+                return (n, bytes);
+            }
         }
         let (words, table) = (self.words, &*self.table.0);
-        while n < most {
-            let Some(len) = post_one(&words, table, &packets[n], &descriptors[n]) else { break };
-            ids[n] = packets[n][0];
-            bytes += len;
-            n += 1;
+        let (packets, descriptors, ids) = (&packets[n..], &descriptors[n..], &mut ids[n..]);
+        let (fours, rest) = packets.as_chunks::<4>();
+        let (four_descriptors, rest_descriptors) = descriptors.as_chunks::<4>();
+        let (four_ids, rest_ids) = ids.as_chunks_mut::<4>();
+        let mut one = |packet: &Words, d: &Desc, id: &mut u32| {
+            let len = post_one(&words, table, packet, d);
+            *id = packet[0];
+            bytes += len.unwrap_or(0);
+            len.is_some()
+        };
+        'all: {
+            for ((p, d), ids) in fours.iter().zip(four_descriptors).zip(four_ids) {
+                for i in 0..4 {
+                    if !one(&p[i], &d[i], &mut ids[i]) {
+                        n += i;
+                        break 'all;
+                    }
+                }
+                n += 4;
+            }
+            for ((p, d), id) in rest.iter().zip(rest_descriptors).zip(rest_ids) {
+                if !one(p, d, id) {
+                    break;
+                }
+                n += 1;
+            }
         }
         (n, bytes)
     }

@@ -2,6 +2,7 @@
 //! and what it must never do.
 
 mod board;
+mod counts;
 mod dump;
 mod flow;
 mod guest;

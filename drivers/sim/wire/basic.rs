@@ -10,6 +10,10 @@ use super::{Sent, Wire};
 pub struct NoWire;
 
 impl Wire for NoWire {
+    fn minds_time(&self) -> bool {
+        false
+    }
+
     fn send(&mut self, _: &[u8], _: Duration, _: bool) -> Sent {
         Sent::Wait
     }
@@ -28,6 +32,10 @@ pub struct Sink {
 }
 
 impl Wire for Sink {
+    fn minds_time(&self) -> bool {
+        false
+    }
+
     fn send(&mut self, _: &[u8], _: Duration, _: bool) -> Sent {
         self.frames += 1;
         Sent::Yes
@@ -89,6 +97,10 @@ impl Default for Loopback {
 }
 
 impl Wire for Loopback {
+    fn minds_time(&self) -> bool {
+        false
+    }
+
     fn send(&mut self, frame: &[u8], _: Duration, obey_pause: bool) -> Sent {
         match self.place(frame.len()) {
             Some(at) => {

@@ -54,6 +54,8 @@ static CABLES: Mutex<BTreeMap<String, Arc<Cable>>> = Mutex::new(BTreeMap::new())
 #[derive(Debug, Default)]
 struct Cable {
     seats: [CachePadded<Seat>; 2],
+    /// Somebody who sent with rate or delay was plugged in: such frames may be on their way.
+    timed: AtomicBool,
 }
 
 /// One end of a cable, whether somebody is plugged in or not. Everything but the counters changes
@@ -123,6 +125,8 @@ struct End {
     patience: u32,
     /// Frames are shown to the far end together, by `cork(false)`.
     corked: bool,
+    /// Words of frames that nothing stands against, as found when the batch began.
+    clear: usize,
 }
 
 /// Plugs in.
@@ -177,6 +181,9 @@ fn plug(options: &Options, ctx: &WireContext<'_>) -> Result<End> {
     seat.mbps.store(mbps.max(1), Ordering::Relaxed);
     seat.stepped.store(ctx.virtual_time, Ordering::Relaxed);
     seat.timed.store(timed, Ordering::Relaxed);
+    if timed {
+        cable.timed.store(true, Ordering::Relaxed);
+    }
     seat.pauses.store(false, Ordering::Relaxed);
     seat.paused_peer.store(0, Ordering::Relaxed);
     seat.missed.store(0, Ordering::Relaxed);
@@ -204,6 +211,7 @@ fn plug(options: &Options, ctx: &WireContext<'_>) -> Result<End> {
         patient: !ctx.virtual_time,
         patience: 0,
         corked: false,
+        clear: 0,
         cable,
     })
 }
@@ -250,29 +258,9 @@ impl End {
         None
     }
 
-    /// Nothing has come: if somebody else has the far end now, listens to what they send on.
-    #[cold]
-    fn listen(&mut self) {
-        let moves = self.far().moves.load(Ordering::Acquire);
-        if moves == self.seen {
-            return;
-        }
-        // Whoever left may have sent something since the last look, but cannot any more.
-        if self.incoming.as_mut().is_some_and(Consumer::look) {
-            return;
-        }
-        self.seen = moves;
-        if let Some(ring) = self.far().ring()
-            && !self.incoming.as_ref().is_some_and(|incoming| incoming.is_of(&ring))
-        {
-            self.incoming = Some(Consumer::new(ring));
-        }
-    }
-}
-
-impl Wire for End {
-    #[inline]
-    fn send(&mut self, frame: &[u8], now: Duration, obey_pause: bool) -> Sent {
+    /// Offers a frame when anything may be in its way.
+    #[inline(never)]
+    fn send_minding(&mut self, frame: &[u8], now: Duration, obey_pause: bool) -> Sent {
         if !self.far().taken() {
             return Sent::Wait;
         }
@@ -308,6 +296,46 @@ impl Wire for End {
         Sent::Yes
     }
 
+    /// How many words of frames go without a look at the far end.
+    fn clear_words(&self) -> usize {
+        let words = self.marks.high.saturating_sub(self.out.used_at_most());
+        // So that no frame longer than the longest goes unseen.
+        words.min(Producer::need(MAX_FRAME, false))
+    }
+
+    /// Nothing has come: if somebody else has the far end now, listens to what they send on.
+    #[cold]
+    fn listen(&mut self) {
+        let moves = self.far().moves.load(Ordering::Acquire);
+        if moves == self.seen {
+            return;
+        }
+        // Whoever left may have sent something since the last look, but cannot any more.
+        if self.incoming.as_mut().is_some_and(Consumer::look) {
+            return;
+        }
+        self.seen = moves;
+        if let Some(ring) = self.far().ring()
+            && !self.incoming.as_ref().is_some_and(|incoming| incoming.is_of(&ring))
+        {
+            self.incoming = Some(Consumer::new(ring));
+        }
+    }
+}
+
+impl Wire for End {
+    #[inline]
+    fn send(&mut self, frame: &[u8], now: Duration, obey_pause: bool) -> Sent {
+        // What is beyond the longest frame is more than is ever clear.
+        let need = Producer::need(frame.len(), false);
+        if let Some(rest) = self.clear.checked_sub(need) {
+            self.clear = rest;
+            self.out.push(frame, None);
+            return Sent::Yes;
+        }
+        self.send_minding(frame, now, obey_pause)
+    }
+
     fn recv(&mut self, now: Duration, max: usize, sink: &mut dyn FnMut(&[u8]) -> bool) -> usize {
         if !self.incoming.as_mut().is_some_and(Consumer::look) {
             self.listen();
@@ -324,6 +352,10 @@ impl Wire for End {
         taken
     }
 
+    fn minds_time(&self) -> bool {
+        self.cable.timed.load(Ordering::Relaxed)
+    }
+
     fn link_up(&self) -> bool {
         self.far().taken()
     }
@@ -335,6 +367,8 @@ impl Wire for End {
 
     fn cork(&mut self, on: bool) {
         self.corked = on;
+        let simple = on && !self.line.minds() && !self.paused && self.far().taken();
+        self.clear = if simple { self.clear_words() } else { 0 };
         if !on {
             self.out.publish();
         }

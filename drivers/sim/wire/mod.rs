@@ -41,6 +41,11 @@ pub trait Wire: Send + fmt::Debug {
     /// far end answers [`Sent::Wait`] instead of [`Sent::Lost`].
     fn send(&mut self, frame: &[u8], now: Duration, obey_pause: bool) -> Sent;
 
+    /// Whether it makes a difference what `now` is. If not, it may be told zero.
+    fn minds_time(&self) -> bool {
+        true
+    }
+
     /// With true, frames sent from now on may be held back until it is called with false: a NIC
     /// brackets a batch with it. A cable between two processors is twice as fast for it, because
     /// the receiver does not read cache lines that the sender is still filling.

@@ -168,6 +168,10 @@ impl Wire for TapWire {
         taken
     }
 
+    fn minds_time(&self) -> bool {
+        false
+    }
+
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.tap.as_fd())
     }

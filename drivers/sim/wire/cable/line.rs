@@ -63,6 +63,12 @@ impl Line {
         self.rate.is_some() || self.delay > 0
     }
 
+    /// Whether any frame may be late or lost.
+    #[inline]
+    pub(super) fn minds(&self) -> bool {
+        self.timed() || self.loss.is_some()
+    }
+
     /// Whether the sender's packet buffer is full at `now`.
     #[inline]
     pub(super) fn busy(&self, now: u64) -> bool {

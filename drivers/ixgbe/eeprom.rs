@@ -1,7 +1,7 @@
 //! What the EEPROM says: the station address, and whether its content is sound (6.2, 6.3.5).
 
 use super::ids::Family;
-use super::regs::{EERD, FWSM, RAH, RAL, STATUS};
+use super::regs::{EERD, FWSM, RAH_ALIAS, RAL_ALIAS, STATUS};
 use crate::drivers::intel::nvm::{self, unusable};
 use crate::error::Result;
 use crate::mmio::{Bar, Register};
@@ -18,12 +18,14 @@ const WORDS: u32 = 0x4000;
 /// No section of a sane image is longer, so that a spoilt length costs no minutes.
 const LONGEST_SECTION: u16 = 0x400;
 
-/// The station address (8.2.3.7.9).
+/// The station address (8.2.3.7.9), from the place of the first 16 entries that every driver uses:
+/// what stands in for a device may have no other. Nor is AV asked for; it is set with the address
+/// when that is programmed.
 ///
 /// # Errors
 /// [`Error::Eeprom`](crate::Error::Eeprom) when it is not one station's address.
 pub(super) fn mac<B: Bar>(bar: &B) -> Result<MacAddr> {
-    nvm::mac::<RAL, RAH, STATUS, B>(bar)
+    nvm::mac::<RAL_ALIAS, RAH_ALIAS, STATUS, B>(bar, 0)
 }
 
 /// Reads one word through EERD (8.2.3.2.2).

@@ -45,8 +45,8 @@ impl Model for Chip82599 {
         let rdrxctl: RDRXCTL = words.get();
         words.set(rdrxctl.with(RDRXCTL::DMAIDONE, 1));
         let [a, b, c, d, e, f] = MAC.0;
-        words.set(RAL(u32::from_le_bytes([a, b, c, d])));
-        words.set(RAH(u32::from_le_bytes([e, f, 0, 0x80])));
+        words.set(RAL_ALIAS(u32::from_le_bytes([a, b, c, d])));
+        words.set(RAH_ALIAS(u32::from_le_bytes([e, f, 0, 0x80])));
         if !self.no_link {
             words.set(LINKS(0).with(LINKS::LINK_UP, 1).with(LINKS::LINK_SPEED, 3));
         }

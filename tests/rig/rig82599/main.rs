@@ -38,8 +38,8 @@ struct Cli {
     #[arg(long)]
     hollow: bool,
     /// Measure cycles instead: bursts of two sizes, in turns
-    #[arg(long, value_delimiter = ',', num_args = 2, value_name = "SMALL,LARGE")]
-    bursts: Vec<usize>,
+    #[arg(long, value_parser = pair, value_name = "SMALL,LARGE")]
+    bursts: Option<[usize; 2]>,
     /// Bursts of each size
     #[arg(long, default_value_t = 2000)]
     rounds: usize,
@@ -50,8 +50,8 @@ struct Cli {
     #[arg(long, default_value_t = libc::SIGINT)]
     signal: i32,
     /// Cores of the program and of the devices
-    #[arg(long, value_delimiter = ',', num_args = 2, default_value = "0,1")]
-    cores: Vec<usize>,
+    #[arg(long, value_parser = pair, default_value = "0,1")]
+    cores: [usize; 2],
     /// Microseconds between a register's being written and the answer
     #[arg(long, default_value_t = 5)]
     delay: u64,
@@ -76,6 +76,11 @@ struct Cli {
     /// The program and its arguments
     #[arg(last = true, required = true)]
     program: Vec<String>,
+}
+
+fn pair(text: &str) -> Result<[usize; 2], String> {
+    let numbers = text.split(',').map(str::parse).collect::<Result<Vec<_>, _>>();
+    numbers.ok().and_then(|n| n.try_into().ok()).ok_or_else(|| "two numbers".to_owned())
 }
 
 fn main() -> ExitCode {

@@ -23,8 +23,12 @@ const QUIET: u64 = 100_000;
 const SETTLE: u64 = 20_000;
 
 /// Runs all bursts and says what they took.
-pub(crate) fn run(rig: &mut Rig, cli: &Cli, child: &mut Child) -> io::Result<Value> {
-    let sizes = [cli.bursts[0], cli.bursts[1]];
+pub(crate) fn run(
+    rig: &mut Rig,
+    cli: &Cli,
+    sizes: [usize; 2],
+    child: &mut Child,
+) -> io::Result<Value> {
     rig.await_rings(child, PATIENCE, if cli.way == Way::Generate { 0 } else { sizes[1] })?;
     if cli.way == Way::Generate {
         // Until the rings are full and stay so.

@@ -52,13 +52,12 @@ pub(crate) fn run(cli: &Cli) -> io::Result<Value> {
     let mut child = stage::start(&cli.program, cli.cores[0])?;
     stage::hurry()?;
     let mut cycles = None;
-    let played = if cli.bursts.is_empty() {
-        rig.play(cli, &mut child)
-    } else {
-        measure::run(&mut rig, cli, &mut child).map(|c| {
+    let played = match cli.bursts {
+        None => rig.play(cli, &mut child),
+        Some(sizes) => measure::run(&mut rig, cli, sizes, &mut child).map(|c| {
             cycles = Some(c);
             None
-        })
+        }),
     };
     if played.is_err() {
         child.kill()?;

@@ -51,6 +51,8 @@ const DMAIDONE: u32 = 1 << 3;
 const RX_DIS: u32 = 1 << 1;
 const SECRX_RDY: u32 = 1 << 0;
 const RESTART_AN: u32 = 1 << 12;
+/// AUTOC as the EEPROM of a board with a backplane has it (8.2.3.22.19).
+const BACKPLANE: u32 = 0xc09c_6004;
 const UP_10G: u32 = 1 << 30 | 0b11 << 28;
 const START: u32 = 1 << 0;
 const DONE: u32 = 1 << 1;
@@ -169,6 +171,7 @@ impl Chip {
                 let [a, b, c, d, e, f] = self.mac;
                 self.set(RAL, u32::from_le_bytes([a, b, c, d]));
                 self.set(RAH, u32::from_le_bytes([e, f, 0, 0]));
+                self.set(AUTOC, BACKPLANE);
                 self.set(EEC, AUTO_RD | PRES);
                 self.set(EEMNGCTL, CFG_DONE);
                 self.later(now, 2, Answer::MemoriesReady);

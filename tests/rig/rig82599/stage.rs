@@ -40,6 +40,15 @@ pub(crate) fn set(cli: &Cli) -> io::Result<()> {
     fs::create_dir(HUGEPAGES)?;
     mount("none", HUGEPAGES, "hugetlbfs", 0, "pagesize=2M")?;
     mount("none", DEVICES, "tmpfs", 0, "")?;
+    // Where DPDK finds the config space of a node's device.
+    if let Some(first) = cli.uio {
+        mount("none", "/sys/class", "tmpfs", 0, "")?;
+        for (n, addr) in PORTS.iter().enumerate() {
+            let dir = format!("/sys/class/uio/uio{}", first as usize + n);
+            fs::create_dir_all(&dir)?;
+            symlink(Path::new(DEVICES).join(addr), dir + "/device")?;
+        }
+    }
     PORTS
         .iter()
         .enumerate()

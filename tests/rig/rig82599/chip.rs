@@ -18,6 +18,7 @@ const EERD: usize = 0x10014;
 const EEMNGCTL: usize = 0x10110;
 const AUTOC: usize = 0x042a0;
 const LINKS: usize = 0x042a4;
+const ANLP1: usize = 0x042b0;
 const RDRXCTL: usize = 0x02f00;
 const SECRXCTRL: usize = 0x08d00;
 const SECRXSTAT: usize = 0x08d04;
@@ -53,6 +54,8 @@ const SECRX_RDY: u32 = 1 << 0;
 const RESTART_AN: u32 = 1 << 12;
 /// AUTOC as the EEPROM of a board with a backplane has it (8.2.3.22.19).
 const BACKPLANE: u32 = 0xc09c_6004;
+/// ANLP1: auto-negotiation has left its first state (8.2.3.22).
+const NEGOTIATING: u32 = 1 << 16;
 const UP_10G: u32 = 1 << 30 | 0b11 << 28;
 const START: u32 = 1 << 0;
 const DONE: u32 = 1 << 1;
@@ -160,18 +163,20 @@ impl Chip {
             Answer::Reset => {
                 self.resets += 1;
                 self.due.clear();
+                // First, for there are drivers that allow no more than 10 us.
+                self.set(CTRL, self.get(CTRL) & !(RST | LRST | GIO_DIS));
                 for offset in (4..BAR).step_by(4) {
                     self.set(offset, 0);
                 }
                 self.set(STATUS, GIO_MASTER);
                 self.later(now, 8, Answer::Loaded);
-                self.set(CTRL, self.get(CTRL) & !(RST | LRST | GIO_DIS));
             }
             Answer::Loaded => {
                 let [a, b, c, d, e, f] = self.mac;
                 self.set(RAL, u32::from_le_bytes([a, b, c, d]));
                 self.set(RAH, u32::from_le_bytes([e, f, 0, 0]));
                 self.set(AUTOC, BACKPLANE);
+                self.set(ANLP1, NEGOTIATING);
                 self.set(EEC, AUTO_RD | PRES);
                 self.set(EEMNGCTL, CFG_DONE);
                 self.later(now, 2, Answer::MemoriesReady);

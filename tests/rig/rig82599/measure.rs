@@ -70,6 +70,8 @@ fn burst(rig: &mut Rig, cli: &Cli, size: usize) -> io::Result<u64> {
     b.let_go();
     let (mut last, mut seen, limit) = (start, from, Instant::now() + PATIENCE);
     loop {
+        // The two cores may be one core's two threads.
+        std::hint::spin_loop();
         let tails = rig.tails();
         let now = cycles();
         if tails != seen {

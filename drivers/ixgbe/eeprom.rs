@@ -22,10 +22,27 @@ const LONGEST_SECTION: u16 = 0x400;
 /// what stands in for a device may have no other. Nor is AV asked for; it is set with the address
 /// when that is programmed.
 ///
+/// A sound EEPROM that has none at all is no reason to refuse: then an address is made up, always
+/// the same for one device.
+///
 /// # Errors
 /// [`Error::Eeprom`](crate::Error::Eeprom) when it is not one station's address.
 pub(super) fn mac<B: Bar>(bar: &B) -> Result<MacAddr> {
+    if RAL_ALIAS::read(bar).raw() == 0 && RAH_ALIAS::read(bar).raw() & 0xffff == 0 {
+        let mac = made_up(bar.name());
+        tracing::warn!(device = bar.name(), "it has no station address; {mac} is made up");
+        return Ok(mac);
+    }
     nvm::mac::<RAL_ALIAS, RAH_ALIAS, STATUS, B>(bar, 0)
+}
+
+/// A locally administered address, from a name (FNV-1a).
+fn made_up(name: &str) -> MacAddr {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [a, b, c, d, e, ..] = hash.to_be_bytes();
+    MacAddr([0x02, a, b, c, d, e])
 }
 
 /// Reads one word through EERD (8.2.3.2.2).

@@ -277,6 +277,19 @@ fn an_unreliable_eeprom_is_refused() {
 }
 
 #[test]
+fn a_blank_station_address_is_made_up_and_a_wrong_one_refused() {
+    let bar = Fake::new();
+    bar.model(|m| m.address = Some(MacAddr::default()));
+    let made_up = open(&bar).unwrap().mac();
+    assert!(made_up.is_station() && made_up.0[0] == 0x02, "{made_up}");
+    assert_eq!(open(&bar).unwrap().mac(), made_up, "always the same");
+    for wrong in [MacAddr::BROADCAST, MacAddr([1, 0, 0, 0, 0, 0])] {
+        bar.model(|m| m.address = Some(wrong));
+        assert!(matches!(open(&bar), Err(Error::Eeprom { .. })), "{wrong}");
+    }
+}
+
+#[test]
 fn later_chips_keep_their_link_and_have_less_buffer() {
     let bar = Fake::new();
     let mut nic = open_as(&bar, 0x1528).unwrap();

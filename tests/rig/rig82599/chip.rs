@@ -88,7 +88,7 @@ pub(crate) struct Chip {
 }
 
 impl Chip {
-    pub(crate) fn new(resource0: &File, number: u8, delay: Duration) -> std::io::Result<Self> {
+    pub(crate) fn new(resource0: &File, mac: [u8; 6], delay: Duration) -> std::io::Result<Self> {
         let mut words = [0u16; 64];
         for (i, word) in words.iter_mut().enumerate() {
             *word = 0x1100 + i as u16;
@@ -100,7 +100,7 @@ impl Chip {
         let chip = Self {
             registers: MmapOptions::new().len(BAR).map_raw(resource0)?,
             words,
-            mac: [0x02, 0x10, 0xfb, 0, 0, number],
+            mac,
             delay,
             due: Vec::new(),
             resets: 0,

@@ -70,6 +70,9 @@ struct Cli {
     /// PCI device id
     #[arg(long, default_value_t = 0x10fb)]
     device: u16,
+    /// No station addresses
+    #[arg(long)]
+    blank: bool,
     /// No files but vendor, device, class, config and resource0
     #[arg(long)]
     bare: bool,

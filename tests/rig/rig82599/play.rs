@@ -39,10 +39,11 @@ pub(crate) fn run(cli: &Cli) -> io::Result<Value> {
     stage::set(cli)?;
     stage::pin(0, cli.cores[1])?;
     let delay = Duration::from_micros(cli.delay);
+    let mac = |n| if cli.blank { [0; 6] } else { [0x02, 0x10, 0xfb, 0, 0, n] };
     let mut rig = Rig {
         chips: [
-            Chip::new(&stage::open(0, "resource0")?, 0, delay)?,
-            Chip::new(&stage::open(1, "resource0")?, 1, delay)?,
+            Chip::new(&stage::open(0, "resource0")?, mac(0), delay)?,
+            Chip::new(&stage::open(1, "resource0")?, mac(1), delay)?,
         ],
         ports: Default::default(),
         memory: Memory::new(Path::new(stage::HUGEPAGES))?,

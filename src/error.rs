@@ -34,12 +34,12 @@ pub enum Error {
         /// PCI device id.
         device: u16,
     },
-    /// The device is not bound to a UIO driver.
+    /// The device is bound to a kernel driver that is none of UIO's.
     NotBound {
         /// Its address.
         addr: String,
-        /// The kernel driver it is bound to, if any.
-        driver: Option<String>,
+        /// That driver.
+        driver: String,
     },
     /// Somebody owns the device: another process, or what is left of an earlier port of this one
     /// (queues and interrupts keep it, too).
@@ -202,14 +202,9 @@ impl fmt::Display for Error {
                 "{addr} is {vendor:04x}:{device:04x}, which no driver here supports; see the \
                  support table in README.md"
             ),
-            Error::NotBound { addr, driver: Some(d) } => write!(
+            Error::NotBound { addr, driver } => write!(
                 f,
-                "{addr} is bound to the kernel driver {d}; give it to uio_pci_generic first: \
-                 `scripts/bind uio {addr}` (see docs/hardware.md)"
-            ),
-            Error::NotBound { addr, driver: None } => write!(
-                f,
-                "{addr} is bound to no driver; give it to uio_pci_generic first: \
+                "{addr} is bound to the kernel driver {driver}; give it to uio_pci_generic first: \
                  `scripts/bind uio {addr}` (see docs/hardware.md)"
             ),
             Error::Busy { addr } => write!(

@@ -1,4 +1,4 @@
-//! A NIC bound to `uio_pci_generic` or `igb_uio`.
+//! A NIC bound to `uio_pci_generic` or `igb_uio`, or to nothing.
 //!
 //! The kernel clears bus mastering when a `/dev/uioN` is closed: with `uio_pci_generic` at every
 //! close, so that a second process that opens and closes the node stops the first one's DMA. So
@@ -7,6 +7,10 @@
 //!
 //! When a process is killed, its descriptors are closed from the highest down, and memory files
 //! must stay until the NIC is silenced. So the node's descriptor is moved up to 512 or above.
+//!
+//! A NIC bound to nothing is driven by its registers and config space alone. It has no interrupt,
+//! and nobody silences it when its process is killed: its memory must outlive the process (files
+//! in a hugetlbfs), and stays until the next owner of every such NIC has silenced it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -39,6 +43,9 @@ pub enum UioDriver {
     Generic,
     /// Out of tree; one vector of MSI-X, MSI or INTx; masked by writing to the node.
     IgbUio,
+    /// None: registers and config space only. No interrupt, and nobody stops the NIC's DMA when
+    /// its process is killed.
+    Absent,
 }
 
 impl UioDriver {
@@ -54,8 +61,17 @@ impl UioDriver {
         match self {
             UioDriver::Generic => "uio_pci_generic",
             UioDriver::IgbUio => "igb_uio",
+            UioDriver::Absent => "no driver",
         }
     }
+}
+
+/// Which node it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    number: u32,
+    /// Of the node's directory in sysfs.
+    birth: u64,
 }
 
 /// An opened device: its registers, its interrupt, its config space. Cheap to clone.
@@ -70,11 +86,10 @@ pub struct UioDevice {
 /// Fields are dropped in this order: the node before the memory that its device could reach.
 #[derive(Debug)]
 struct Inner {
+    /// The node; without a UIO driver, a file of our own that nothing ever happens on.
     node: File,
     driver: UioDriver,
-    number: u32,
-    /// Of the node's directory in sysfs.
-    birth: u64,
+    place: Option<Place>,
     ids: (u16, u16),
     has_intx: bool,
     /// Whether the node was free of errors when it was opened. One without an interrupt line
@@ -119,7 +134,7 @@ impl UioDevice {
         self.inner.ids
     }
 
-    /// The kernel driver that it is bound to.
+    /// The UIO driver that it is bound to, if any.
     pub fn driver(&self) -> UioDriver {
         self.inner.driver
     }
@@ -146,7 +161,10 @@ impl UioDevice {
     pub fn interrupt(&self) -> Result<()> {
         let inner = &*self.inner;
         let generic = inner.driver == UioDriver::Generic;
-        let why = if generic && inner.ids == X550 {
+        let why = if inner.driver == UioDriver::Absent {
+            "it is bound to no UIO driver that would hand its interrupts on; `scripts/bind uio` \
+             binds it"
+        } else if generic && inner.ids == X550 {
             "the X550's INTx status bit does not work (erratum), and uio_pci_generic has INTx only"
         } else if generic && !inner.has_intx {
             "the function has no INTx pin, and uio_pci_generic has INTx only"
@@ -240,6 +258,8 @@ impl UioDevice {
                     Err(e) => Err(self.io("write", e)),
                 }
             }
+            // Refused above.
+            UioDriver::Absent => Ok(()),
         }
     }
 
@@ -250,7 +270,8 @@ impl UioDevice {
     }
 
     fn io(&self, what: &str, source: io::Error) -> Error {
-        Error::io(what, format!("/dev/uio{}", self.inner.number), source)
+        let number = self.inner.place.map(|p| p.number).unwrap_or_default();
+        Error::io(what, format!("/dev/uio{number}"), source)
     }
 }
 
@@ -272,12 +293,15 @@ impl Inner {
         if !self.device.exists() {
             return Ok(Some("it was removed".to_owned()));
         }
+        let Some(place) = self.place else {
+            return Ok(self.device.driver()?.map(|taker| format!("it was bound to {taker}")));
+        };
         if self.device.driver()?.as_deref() != Some(name) {
             return Ok(Some(format!("it was unbound from {name}")));
         }
         // Bound again, perhaps even with the same number: our node stays dead.
-        let same = self.device.uio()? == Some(self.number)
-            && take::birth(&self.device, self.number).is_ok_and(|b| b == self.birth);
+        let same = self.device.uio()? == Some(place.number)
+            && take::birth(&self.device, place.number).is_ok_and(|b| b == place.birth);
         Ok((!same || self.dead()).then(|| format!("it was unbound from {name} for a while")))
     }
 
@@ -319,7 +343,8 @@ impl Inner {
 }
 
 impl AsFd for UioDevice {
-    /// For an event loop. When it reports an error condition, [`wait`](UioDevice::wait) tells
+    /// For an event loop. Without an [`interrupt`](UioDevice::interrupt) to wait for, it is of no
+    /// use. When it reports an error condition, [`wait`](UioDevice::wait) tells
     /// which; it would report it again at once.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.node.as_fd()

@@ -25,7 +25,7 @@ const NO_PCS_NEGOTIATION: u16 = 1 << 14;
 /// # Errors
 /// [`Error::Eeprom`](crate::Error::Eeprom) when it is not one station's address.
 pub(super) fn mac<B: Bar>(bar: &B) -> Result<MacAddr> {
-    nvm::mac::<RAL, RAH, STATUS, B>(bar)
+    nvm::mac::<RAL, RAH, STATUS, B>(bar, RAH::AV.mask())
 }
 
 /// Reads one word through EERD (8.4.2).

@@ -9,8 +9,9 @@ use crate::port::RegValue;
 
 /// Until a queue's ENABLE bit reads as written.
 pub(crate) const QUEUE: Duration = Duration::from_millis(100);
-/// Until a reset bit reads as zero again.
-const RESET: Duration = Duration::from_millis(100);
+/// Until a reset bit reads as zero again: microseconds, unless the device is a program that waits
+/// for a processor.
+const RESET: Duration = Duration::from_millis(500);
 /// Between two looks at queues that are to stop, or at a device in reset.
 const LOOK_EVERY: Duration = Duration::from_micros(10);
 

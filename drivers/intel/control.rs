@@ -446,7 +446,14 @@ impl<B: Bar, S: Silicon> IntelPort<B, S> {
                  this process"
             );
         }
-        stopped.error.map_or(Ok(()), Err).and(bus).and(reset).and(counted)
+        match stopped.error {
+            // It did not confirm; it was cut off and reset for that (5.2.5.3.2).
+            Some(e @ Error::Timeout { .. }) if bus.is_ok() && reset.is_ok() => {
+                tracing::warn!(device = self.bar.name(), "stopped, but not by itself: {e}");
+                counted
+            }
+            error => error.map_or(Ok(()), Err).and(bus).and(reset).and(counted),
+        }
     }
 }
 

@@ -14,11 +14,8 @@ const START: u32 = 1 << 0;
 const DONE: u32 = 1 << 1;
 const ADDRESS: u32 = 2;
 const DATA: u32 = 16;
-/// RAH: the entry is valid.
-const VALID: u32 = 1 << 31;
-
-/// Until EERD.DONE.
-const WORD: Duration = Duration::from_millis(10);
+/// Until EERD.DONE: microseconds, unless the device is a program that waits for a processor.
+const WORD: Duration = Duration::from_millis(100);
 
 /// Reads one word. `Status` is a register that never reads as all ones.
 ///
@@ -34,18 +31,19 @@ pub(crate) fn word<Eerd: Register, Status: Register, B: Bar>(bar: &B, address: u
     }
 }
 
-/// The station address.
+/// The station address. `valid` are bits of `Rah` without which it counts as none.
 ///
 /// # Errors
 /// [`Error::Eeprom`] when it is not one station's address, [`Error::Gone`].
 pub(crate) fn mac<Ral: Register, Rah: Register, Status: Register, B: Bar>(
     bar: &B,
+    valid: u32,
 ) -> Result<MacAddr> {
     let (low, high) = (Ral::read(bar).raw(), Rah::read(bar).raw());
     let [a, b, c, d] = low.to_le_bytes();
     let [e, f, ..] = high.to_le_bytes();
     let mac = MacAddr([a, b, c, d, e, f]);
-    if mac.is_station() && high & VALID != 0 {
+    if mac.is_station() && high & valid == valid {
         return Ok(mac);
     }
     check_alive::<Status, B>(bar)?;

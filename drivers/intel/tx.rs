@@ -123,11 +123,17 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         self.capacity() - self.slots.len()
     }
 
-    /// Takes back what the NIC has reported done.
+    /// Takes back what the NIC has reported done, at least as many as are wanted and a stride, if
+    /// there are.
     #[inline(always)]
-    fn harvest(&mut self, cache: &mut PoolCache) -> usize {
+    fn harvest(&mut self, cache: &mut PoolCache, wanted: usize) -> usize {
         let before = self.slots.len();
-        while let Some(at) = self.marks.first() {
+        // No more than the cache can hand out again soon: what is too much for it goes to the
+        // depot, which other cores want as well.
+        let enough = self.stride.max(wanted);
+        while before - self.slots.len() < enough
+            && let Some(at) = self.marks.first()
+        {
             let status = self.ring.descriptors()[at][1].load(Ordering::Acquire);
             if status & TxDesc::DD == 0 {
                 break;
@@ -279,7 +285,7 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         // enough not to wait for a report that the NIC has just been asked for.
         let busy = self.slots.len() >= 2 * self.stride || self.room() < offered;
         if busy || self.marks.len() == 1 {
-            self.harvest(cache);
+            self.harvest(cache, offered);
         }
         let before = self.slots.tail();
         while !packets.is_empty() {
@@ -318,7 +324,7 @@ impl<B: Bar, F: Flavor> QueueTx for TxRing<B, F> {
 
     fn reclaim(&mut self, cache: &mut PoolCache) -> usize {
         self.settle();
-        self.harvest(cache)
+        self.harvest(cache, usize::MAX)
     }
 
     fn stats(&self) -> TxQueueStats {

@@ -1,7 +1,7 @@
 //! What the EEPROM says: the station address, and whether its content is sound (6.2, 6.3.5).
 
 use super::ids::Family;
-use super::regs::{EERD, FWSM, RAH, RAL, STATUS};
+use super::regs::{EERD, FWSM, RAH_ALIAS, RAL_ALIAS, STATUS};
 use crate::drivers::intel::nvm::{self, unusable};
 use crate::error::Result;
 use crate::mmio::{Bar, Register};
@@ -18,12 +18,31 @@ const WORDS: u32 = 0x4000;
 /// No section of a sane image is longer, so that a spoilt length costs no minutes.
 const LONGEST_SECTION: u16 = 0x400;
 
-/// The station address (8.2.3.7.9).
+/// The station address (8.2.3.7.9), from the place of the first 16 entries that every driver uses:
+/// what stands in for a device may have no other. Nor is AV asked for; it is set with the address
+/// when that is programmed.
+///
+/// A sound EEPROM that has none at all is no reason to refuse: then an address is made up, always
+/// the same for one device.
 ///
 /// # Errors
 /// [`Error::Eeprom`](crate::Error::Eeprom) when it is not one station's address.
 pub(super) fn mac<B: Bar>(bar: &B) -> Result<MacAddr> {
-    nvm::mac::<RAL, RAH, STATUS, B>(bar)
+    if RAL_ALIAS::read(bar).raw() == 0 && RAH_ALIAS::read(bar).raw() & 0xffff == 0 {
+        let mac = made_up(bar.name());
+        tracing::warn!(device = bar.name(), "it has no station address; {mac} is made up");
+        return Ok(mac);
+    }
+    nvm::mac::<RAL_ALIAS, RAH_ALIAS, STATUS, B>(bar, 0)
+}
+
+/// A locally administered address, from a name (FNV-1a).
+fn made_up(name: &str) -> MacAddr {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [a, b, c, d, e, ..] = hash.to_be_bytes();
+    MacAddr([0x02, a, b, c, d, e])
 }
 
 /// Reads one word through EERD (8.2.3.2.2).

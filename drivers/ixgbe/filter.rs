@@ -1,8 +1,8 @@
 //! Which frames are let in (4.6.7, 7.1.1.1, 8.2.3.7).
 
 use super::regs::{
-    ETQF, ETQS, FCTRL, FTQF, MCSTCTRL, MPSAR, MTA, PFUTA, PFVLVF, PFVLVFB, PFVTCTL, RAH, RAL,
-    RXCTRL, SYNQF, VFTA, VLNCTRL,
+    ETQF, ETQS, FCTRL, FTQF, MCSTCTRL, MPSAR, MTA, PFUTA, PFVLVF, PFVLVFB, PFVTCTL, RAH, RAH_ALIAS,
+    RAL, RAL_ALIAS, RXCTRL, SYNQF, VFTA, VLNCTRL,
 };
 use super::reset::set_receive;
 use super::wait::modify;
@@ -41,8 +41,8 @@ pub(super) fn clear_tables<B: Bar>(bar: &B) {
 /// Programs the station address and the acceptance mode; the receiver must be off.
 pub(super) fn program<B: Bar>(bar: &B, mac: MacAddr, accept: Accept) {
     let [a, b, c, d, e, f] = mac.0;
-    RAL(u32::from_le_bytes([a, b, c, d])).write(bar);
-    RAH(u32::from_le_bytes([e, f, 0, 0])).with(RAH::AV, 1).write(bar);
+    RAL_ALIAS(u32::from_le_bytes([a, b, c, d])).write(bar);
+    RAH_ALIAS(u32::from_le_bytes([e, f, 0, 0])).with(RAH::AV, 1).write(bar);
     let multicast = accept.promiscuous || accept.allmulticast;
     modify::<FCTRL, B>(bar, 0, |r| {
         r.with(FCTRL::SBP, 0)

@@ -5,7 +5,8 @@ use super::flow;
 use super::ids::Family;
 use super::regs::{
     CTRL_EXT, DCA_RXCTRL, HLREG0, MAXFRS, MRQC, RDBAH, RDBAL, RDH, RDLEN, RDRXCTL, RDT, RETA,
-    RFCTL, RSCCTL, RSSRK, RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL, x550::ERETA,
+    RFCTL, RSCCTL, RSSRK, RTRPCS, RTRUP2TC, RXCSUM, RXDCTL, RXPBSIZE, SRRCTL, SRRCTL_ALIAS,
+    x550::ERETA,
 };
 use super::wait::modify;
 use crate::drivers::intel::{Accept, access, rss};
@@ -82,7 +83,8 @@ pub(super) fn queue<B: Bar>(bar: &B, n: u32, ring: &RingMem, buffers: Geometry, 
     RDBAL(iova as u32).write_at(bar, n);
     RDBAH((iova >> 32) as u32).write_at(bar, n);
     RDLEN(ring.descriptors().len() as u32 * 16).write_at(bar, n);
-    modify::<SRRCTL, B>(bar, n, |r| {
+    // Of these 16 queues, other drivers use this place; what stands in for a device may have no other.
+    modify::<SRRCTL_ALIAS, B>(bar, n, |r| {
         r.with(SRRCTL::BSIZEPACKET, u32::from(buffers.room()) / 1024)
             .with(SRRCTL::DESCTYPE, ONE_BUFFER)
             .with(SRRCTL::RDMTS, 0)

@@ -25,6 +25,9 @@ const PRESENT: u64 = 1 << 63;
 const FRAME: u64 = (1 << 55) - 1;
 const ENTRY: usize = 8;
 
+/// No descriptor: a device that goes on when its owner is killed.
+const NEVER: RawFd = -1;
+
 /// The [`DmaMap`] of a device that sees physical addresses.
 ///
 /// There is no mapping in the device's way that could be undone, so this keeps no memory alive:
@@ -35,7 +38,7 @@ pub struct PhysicalMap {
     page: usize,
     rings: Backing,
     node: Option<u32>,
-    /// The descriptor whose closing stops the device.
+    /// The descriptor whose closing stops the device; [`NEVER`] when none does.
     device: AtomicI32,
     known: Mutex<Vec<Known>>,
 }
@@ -116,6 +119,12 @@ impl PhysicalMap {
     /// after it, and a dying process closes its highest descriptor first.
     pub(crate) fn released_after(&self, device: RawFd) {
         self.device.store(device, Ordering::Relaxed);
+    }
+
+    /// Says that nothing stops the device when its owner is killed. Only memory that outlives a
+    /// process will do.
+    pub(crate) fn never_released(&self) {
+        self.device.store(NEVER, Ordering::Relaxed);
     }
 
     /// Whether every page whose address was given out is still where it was.
@@ -215,6 +224,13 @@ impl DmaMap for PhysicalMap {
 /// Whether a dying process closes `device` before the descriptor that holds memory.
 fn outlives(memory: Option<RawFd>, device: RawFd) -> Result<()> {
     match memory {
+        Some(_) if device == NEVER => Err(Error::config(
+            "memory for a NIC without UIO driver",
+            "a nameless file",
+            "a file in a hugetlbfs (mount -t hugetlbfs -o pagesize=2M none /dev/hugepages), which \
+             stays when this process is killed and its NIC goes on; or bind the NIC with \
+             scripts/bind",
+        )),
         Some(fd) if fd > device => Err(Error::config(
             "descriptor of memory for a NIC behind UIO",
             fd,

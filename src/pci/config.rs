@@ -262,6 +262,28 @@ impl ConfigSpace {
         })
     }
 
+    /// Makes the device answer to memory accesses, which a bound driver has seen to.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the bit does not read back; [`Error::Gone`]; as
+    /// [`write_u8`](Self::write_u8).
+    pub fn enable_memory(&self) -> Result<()> {
+        let command = self.command()?;
+        if command.contains(Command::MEMORY) {
+            return Ok(());
+        }
+        self.write_u8(COMMAND, (command.0 | Command::MEMORY.0) as u8)?;
+        if self.command()?.contains(Command::MEMORY) {
+            return Ok(());
+        }
+        Err(Error::Device {
+            device: self.name.clone(),
+            what: "it does not answer to memory accesses; rescan the PCI bus, and read the kernel \
+                   log"
+            .to_owned(),
+        })
+    }
+
     /// Keeps the INTx pin quiet, or lets it speak.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::{Inner, UioDevice, UioDriver, in_error, poll};
+use super::{Inner, Place, UioDevice, UioDriver, in_error, poll};
 use crate::error::{Error, Result};
 use crate::mem::{Backing, DmaMap, PhysicalMap, clean_stale, try_lock};
 use crate::mmio::MappedBar;
@@ -55,7 +55,7 @@ impl UioDevice {
             return Err(Error::IommuTranslates { addr: addr.to_string(), group: group.number });
         }
         let lock = lock(&device)?;
-        if let Some(pid) = holder(&roots.proc, number) {
+        if let Some((number, pid)) = number.and_then(|n| Some((n, holder(&roots.proc, n)?))) {
             let addr = format!("{addr} (/dev/uio{number} is open in process {pid})");
             return Err(Error::Busy { addr });
         }
@@ -69,22 +69,33 @@ impl UioDevice {
         if driver == UioDriver::IgbUio {
             reset(&device);
         }
-        let birth = birth(&device, number)?;
-        let node = raise(open_node(roots, &device, number)?);
+        let place = match number {
+            Some(number) => Some(Place { number, birth: birth(&device, number)? }),
+            None => None,
+        };
+        let node = raise(match place {
+            Some(place) => open_node(roots, &device, place.number)?,
+            None => no_node()?,
+        });
         config.set_bus_master(false)?;
         if driver == UioDriver::IgbUio {
             config.wait_quiet()?;
         }
         // 4. Not earlier: a reset that failed, and step 3 has let DMA into such memory.
-        clean(&dma);
-        dma.released_after(node.as_raw_fd());
+        clean(&dma, &roots.sys, addr, supports);
+        match driver {
+            UioDriver::Absent => {
+                warn_absent(addr);
+                dma.never_released();
+            }
+            _ => dma.released_after(node.as_raw_fd()),
+        }
         let has_intx = config.has_intx()?;
         let has_line = !in_error(poll(node.as_fd(), Duration::ZERO).unwrap_or(0));
         let inner = Inner {
             node,
             driver,
-            number,
-            birth,
+            place,
             ids,
             has_intx,
             has_line,
@@ -107,15 +118,16 @@ pub(super) fn birth(device: &PciDevice, number: u32) -> Result<u64> {
     fs::metadata(&path).map(|m| m.ino()).map_err(|e| Error::io("look at", path, e))
 }
 
-/// The UIO driver that the device is bound to, and its node's number.
-fn bound(device: &PciDevice) -> Result<(UioDriver, u32)> {
+/// The UIO driver that the device is bound to, and its node's number. A device that is bound to
+/// nothing is nobody's, and can be had without.
+fn bound(device: &PciDevice) -> Result<(UioDriver, Option<u32>)> {
     let addr = device.addr().to_string();
-    let name = device.driver()?;
-    let Some(driver) = name.as_deref().and_then(UioDriver::from_name) else {
+    let Some(name) = device.driver()? else { return Ok((UioDriver::Absent, None)) };
+    let Some(driver) = UioDriver::from_name(&name) else {
         return Err(Error::NotBound { addr, driver: name });
     };
     match device.uio()? {
-        Some(number) => Ok((driver, number)),
+        Some(number) => Ok((driver, Some(number))),
         None => Err(Error::State {
             why: format!(
                 "{addr} is bound to {} but has no UIO node; unbind and bind it again, and read \
@@ -181,7 +193,7 @@ fn silence(addr: PciAddr, config: &ConfigSpace, driver: UioDriver) -> Result<()>
         return Ok(());
     }
     // igb_uio turns it on when it is bound, so there it says nothing.
-    if driver == UioDriver::Generic {
+    if driver != UioDriver::IgbUio {
         tracing::warn!(
             %addr,
             "bus mastering was on and goes off; a program that drives this NIC without locking \
@@ -202,13 +214,58 @@ fn silence(addr: PciAddr, config: &ConfigSpace, driver: UioDriver) -> Result<()>
 ///   node open, then it has the file open too, and the file's lock is not free.
 /// * That device, opened again by another process: with us as below, with no DMA before a reset.
 ///   A driver that skips the reset is outside of what we can keep safe.
-fn clean(dma: &PhysicalMap) {
+/// * Another device of the dead process that had no node: nobody turned its bus mastering off, so
+///   that is looked for.
+fn clean(dma: &PhysicalMap, sys: &Path, ours: PciAddr, supports: fn(u16, u16) -> bool) {
     let Backing::HugetlbFile { dir } = dma.ring_backing() else { return };
+    if let Some(addr) = orphan(sys, ours, supports) {
+        tracing::warn!(
+            %addr,
+            dir = %dir.display(),
+            "memory files of killed processes stay: this NIC has bus mastering on, and nobody owns \
+             it; open it too, or give it back to its kernel driver"
+        );
+        return;
+    }
     match clean_stale(&dir) {
         Ok(0) => {}
         Ok(files) => tracing::info!(files, dir = %dir.display(), "removed stale memory files"),
         Err(error) => tracing::warn!(%error, "cannot look for stale memory files"),
     }
+}
+
+/// A device that may do DMA although no process has it: left behind without a UIO driver, though
+/// it may have been bound to one since. A living owner has silenced it when it took it over.
+fn orphan(sys: &Path, ours: PciAddr, supports: fn(u16, u16) -> bool) -> Option<PciAddr> {
+    let entries = fs::read_dir(sys.join("bus/pci/devices")).ok()?.flatten();
+    let addrs = entries.filter_map(|e| e.file_name().to_str()?.parse::<PciAddr>().ok());
+    addrs.filter(|addr| *addr != ours).find(|addr| {
+        let Ok(device) = PciDevice::find(sys, *addr) else { return false };
+        let ids = device.ids();
+        // igb_uio turns bus mastering on when it is bound.
+        let left = matches!(bound(&device), Ok((UioDriver::Absent | UioDriver::Generic, _)));
+        let mastering = || device.config()?.command().map(|c| c.contains(Command::BUS_MASTER));
+        ids.is_ok_and(|(vendor, id)| supports(vendor, id))
+            && left
+            && mastering().unwrap_or(false)
+            && lock_now(&device)
+    })
+}
+
+/// Whether nobody has the device's lock.
+fn lock_now(device: &PciDevice) -> bool {
+    let file = OpenOptions::new().read(true).write(true).open(device.path("resource0"));
+    file.is_ok_and(|file| try_lock(&file).unwrap_or(false))
+}
+
+/// What is lost without a UIO driver, and what to do about it.
+fn warn_absent(addr: PciAddr) {
+    tracing::warn!(
+        %addr,
+        "bound to no UIO driver: polling only, for there is no interrupt; and should this process \
+         be killed, the NIC goes on writing to its memory files, which stay until it is opened \
+         again (or reset); `scripts/bind uio {addr}` gives it a driver that stops it then"
+    );
 }
 
 /// Maps BAR 0 from the locked file, so that the lock lasts as long as somebody can reach the
@@ -217,22 +274,18 @@ fn map_registers(device: &PciDevice, config: &ConfigSpace, file: &File) -> Resul
     let addr = device.addr().to_string();
     let path = device.path("resource0");
     let state = |why: String| Error::State { why };
-    let bar = device.resource(0)?.filter(|r| r.is_memory()).ok_or_else(|| {
-        state(format!("{addr} has no memory at BAR 0; rescan the PCI bus, and read the kernel log"))
-    })?;
-    if !config.command()?.contains(Command::MEMORY) {
+    // The kernel makes `resource0` as long as the BAR, so `resource` is not needed for more.
+    let bar = match device.resource(0) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        other => other?,
+    };
+    if bar.is_some_and(|r| !r.is_memory()) {
         return Err(state(format!(
-            "{addr} does not answer to memory accesses; unbind and bind it again"
+            "{addr} has no memory at BAR 0; rescan the PCI bus, and read the kernel log"
         )));
     }
+    config.enable_memory()?;
     let size = file.metadata().map_err(|e| Error::io("look at", &path, e))?.len();
-    if size != bar.size() {
-        return Err(state(format!(
-            "{} has {size} bytes where BAR 0 has {}; the device changed, try again",
-            path.display(),
-            bar.size()
-        )));
-    }
     let size = usize::try_from(size).map_err(|_| state(format!("BAR 0 of {addr} is too big")))?;
     let map: MmapRaw = match MmapOptions::new().len(size).map_raw(file) {
         Ok(map) => map,
@@ -278,7 +331,8 @@ fn open_node(roots: &Roots, device: &PciDevice, number: u32) -> Result<File> {
     if let Ok(text) = fs::read_to_string(device.path(&format!("uio/uio{number}/dev"))) {
         let meta = fs::metadata(&path).map_err(|e| Error::io("look at", &path, e))?;
         let is = (libc::major(meta.rdev()), libc::minor(meta.rdev()));
-        if !meta.file_type().is_char_device() || parse_dev(&text) != Some(is) {
+        // A plain file is nobody's node.
+        if !meta.is_file() && (!meta.file_type().is_char_device() || parse_dev(&text) != Some(is)) {
             let why = format!("it is not the character device {}", text.trim());
             return Err(Error::io("use", path, io::Error::other(why)));
         }
@@ -289,6 +343,17 @@ fn open_node(roots: &Roots, device: &PciDevice, number: u32) -> Result<File> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(&path)
         .map_err(|e| refused("open", &path, e))
+}
+
+/// What stands in for a node: an event counter that nobody counts up.
+fn no_node() -> Result<File> {
+    // SAFETY: opens a new descriptor.
+    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(Error::io("make", "an eventfd", io::Error::last_os_error()));
+    }
+    // SAFETY: the descriptor is new and nobody else knows it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// `major:minor`.

@@ -10,6 +10,7 @@ use crate::mmio::Bar;
 
 mod fake;
 mod lost;
+mod unbound;
 
 pub(crate) use fake::Fake;
 use fake::{ADDR, BAR};
@@ -99,11 +100,10 @@ fn an_owner_that_knows_nothing_of_the_lock_is_refused_too() {
 #[test]
 fn what_stands_in_the_way_is_named_in_order() {
     let fake = Fake::new("");
-    assert!(matches!(fake.open(), Err(Error::NotBound { driver: None, .. })));
     for driver in ["ixgbe", "vfio-pci"] {
         fake.bind(driver);
         let error = fake.open().unwrap_err();
-        assert!(matches!(error, Error::NotBound { driver: Some(d), .. } if d == driver));
+        assert!(matches!(&error, Error::NotBound { driver: d, .. } if d == driver));
     }
     fake.write("vendor", "0x1af4\n");
     assert!(matches!(fake.open(), Err(Error::Unsupported { vendor: 0x1af4, device: 0x10fb, .. })));
@@ -128,12 +128,11 @@ fn a_translating_iommu_is_refused_before_anything_is_touched() {
 #[test]
 fn missing_or_wrong_files_are_errors_that_name_them() {
     type Spoil = fn(&Fake);
-    let cases: [(&str, Spoil); 6] = [
+    let cases: [(&str, Spoil); 5] = [
         ("resource0", |f| fs::remove_file(f.dir().join("resource0")).unwrap()),
         ("UIO node", |f| fs::remove_dir(f.dir().join("uio/uio3")).unwrap()),
         ("uio3", |f| fs::remove_file(f.node()).unwrap()),
         ("no memory at BAR 0", |f| f.write("resource", "0xe000 0xe01f 0x40101\n")),
-        ("bytes where BAR 0 has", |f| f.write("resource", "0x1000 0x1fff 0x40200\n")),
         ("three hexadecimal", |f| f.write("resource", "0x1000 0xfff 0x40200\n")),
     ];
     for (named, spoil) in cases {
@@ -146,11 +145,29 @@ fn missing_or_wrong_files_are_errors_that_name_them() {
 }
 
 #[test]
-fn memory_decoding_must_be_on() {
+fn memory_decoding_is_switched_on_if_that_can_be() {
     let fake = Fake::new("uio_pci_generic");
     fake.set_config(4, 0);
+    drop(fake.open().unwrap());
+    assert_eq!(fake.config(4), 0x02);
+    fs::remove_file(fake.dir().join("config")).unwrap();
+    symlink("/dev/zero", fake.dir().join("config")).unwrap();
     let error = fake.open().unwrap_err().to_string();
     assert!(error.contains("does not answer"), "{error}");
+}
+
+#[test]
+fn the_registers_are_all_that_resource0_has() {
+    let fake = Fake::new("uio_pci_generic");
+    for resource in [None, Some(""), Some("0x1000 0x1fff 0x40200\n")] {
+        match resource {
+            Some(text) => fake.write("resource", text),
+            None => fs::remove_file(fake.dir().join("resource")).unwrap(),
+        }
+        let bar = fake.open().unwrap().bar();
+        assert_eq!(bar.read32(BAR as u32 - 4), 0);
+        assert_eq!(bar.read32(BAR as u32), u32::MAX);
+    }
 }
 
 #[test]
@@ -253,7 +270,7 @@ fn memory_of_dead_owners_goes_only_when_the_device_is_open_and_silent() {
     let cases: [(&str, Spoil); 4] = [
         ("its addresses are translated", |f| f.group("DMA\n")),
         ("still under way", |f| f.set_config(0xaa, 0x20)),
-        ("the registers cannot be mapped", |f| f.set_config(4, 0x04)),
+        ("the registers cannot be mapped", |f| f.write("resource", "0xe000 0xe01f 0x40101\n")),
         ("the node cannot be opened", |f| fs::remove_file(f.node()).unwrap()),
     ];
     for driver in ["uio_pci_generic", "igb_uio"] {

@@ -104,7 +104,7 @@ fn an_unconfirmed_master_disable_is_reset_away_twice() {
     let (mut nic, queues) = started(&bar);
     bar.state().log.clear();
     bar.trouble(|t| t.stuck = Some((STATUS::META.offset, 0)));
-    assert!(matches!(nic.stop(), Err(Error::Timeout { register: "STATUS", .. })));
+    nic.stop().unwrap();
     let resets = |log: Vec<Event>| {
         log.iter().filter(|e| matches!(e, Event::Write(0, v) if v & CTRL::RST.mask() != 0)).count()
     };

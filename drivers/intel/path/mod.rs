@@ -492,7 +492,8 @@ unsafe impl Post<Desc> for TxPath {
         let (four_descriptors, rest_descriptors) = descriptors.as_chunks::<4>();
         let (four_ids, rest_ids) = ids.as_chunks_mut::<4>();
         let mut one = |packet: &Words, d: &Desc, id: &mut u32| {
-            let len = post_one(&words, table, packet, d);
+            let packet = *packet;
+            let len = post_one(&words, table, &packet, d);
             *id = packet[0];
             bytes += len.unwrap_or(0);
             len.is_some()

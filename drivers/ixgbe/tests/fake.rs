@@ -3,6 +3,7 @@
 use super::super::regs::*;
 use crate::drivers::intel::tests::fake::{self, MAC, Model, Trouble, Words};
 use crate::mmio::{RegMeta, Register};
+use crate::port::MacAddr;
 
 pub(super) type Fake = fake::Fake<Chip82599>;
 
@@ -11,6 +12,8 @@ pub(super) struct Chip82599 {
     pub(super) no_link: bool,
     pub(super) bad_eeprom: bool,
     pub(super) no_eeprom: bool,
+    /// What the EEPROM has instead of [`MAC`].
+    pub(super) address: Option<MacAddr>,
     /// EEC is where the X553 has it.
     pub(super) moved_eec: bool,
     /// The PHY's address, the register that is addressed, and its vendor's control register.
@@ -44,9 +47,9 @@ impl Model for Chip82599 {
         words.set(EEMNGCTL::default().with(EEMNGCTL::CFG_DONE0, 1));
         let rdrxctl: RDRXCTL = words.get();
         words.set(rdrxctl.with(RDRXCTL::DMAIDONE, 1));
-        let [a, b, c, d, e, f] = MAC.0;
-        words.set(RAL(u32::from_le_bytes([a, b, c, d])));
-        words.set(RAH(u32::from_le_bytes([e, f, 0, 0x80])));
+        let [a, b, c, d, e, f] = self.address.unwrap_or(MAC).0;
+        words.set(RAL_ALIAS(u32::from_le_bytes([a, b, c, d])));
+        words.set(RAH_ALIAS(u32::from_le_bytes([e, f, 0, 0x80])));
         if !self.no_link {
             words.set(LINKS(0).with(LINKS::LINK_UP, 1).with(LINKS::LINK_SPEED, 3));
         }

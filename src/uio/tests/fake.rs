@@ -81,6 +81,22 @@ impl Fake {
         }
     }
 
+    /// Another device of the kind, bus mastering on; returns its directory.
+    pub(super) fn neighbour(&self, driver: &str) -> PathBuf {
+        let dir = self.dir().with_file_name("0000:04:00.0");
+        fs::create_dir_all(dir.join("uio/uio4")).unwrap();
+        for name in ["vendor", "device", "config"] {
+            fs::copy(self.dir().join(name), dir.join(name)).unwrap();
+        }
+        let config = OpenOptions::new().write(true).open(dir.join("config")).unwrap();
+        config.write_all_at(&[0x07], 4).unwrap();
+        File::create(dir.join("resource0")).unwrap().set_len(BAR).unwrap();
+        if !driver.is_empty() {
+            symlink(format!("../../elsewhere/{driver}"), dir.join("driver")).unwrap();
+        }
+        dir
+    }
+
     /// Gives its node another number.
     pub(super) fn renumber(&self, from: &str, to: &str) {
         let dir = self.dir().join("uio");

@@ -88,6 +88,16 @@ impl Chunks {
     }
 }
 
+/// Whether a path's vector loop took all whole groups of `n` plain ones.
+fn all_groups(path: DataPath, taken: usize, n: usize) -> bool {
+    let group = match path {
+        DataPath::Scalar => return taken == 0,
+        DataPath::Avx512 => 8,
+        _ => 4,
+    };
+    taken <= n && n - taken < group
+}
+
 /// Where special ones are in a run: often nowhere or at one place, sometimes anywhere.
 struct Odd {
     at: [usize; 2],
@@ -227,6 +237,8 @@ fn all_paths_harvest_the_same() {
                 }
                 let beyond = places[all..].iter().position(|p| *p != [UNTOUCHED; 4]);
                 assert_eq!(beyond, None, "{what}: behind {all}");
+                let taken = path.harvested(&ring[..all], ids, &mut places);
+                assert!(all_groups(what.path, taken, n), "{what}: {taken} of {n}");
             }
             let changed = (0..descriptors).find(|i| get(&ring[*i]) != words[*i]);
             assert_eq!(changed, None, "reading changes nothing");
@@ -247,8 +259,11 @@ fn all_paths_refill_the_same() {
             let (start, n) = (dice.usize(..4), dice.usize(..=LONGEST - 4));
             ids[..n].fill_with(|| chunks.slot(dice));
             for path in &paths {
+                let (ids, to) = (&ids[..n], &ring[start..start + n]);
+                let taken = path.refilled(ids, to);
+                assert!(all_groups(path.choice().path, taken, n), "{}", path.choice());
                 ring.iter().for_each(|d| set(d, [UNTOUCHED_WORD; 2]));
-                path.refill(&ids[..n], &ring[start..start + n]);
+                path.refill(ids, to);
                 for (i, d) in ring.iter().enumerate() {
                     let wanted = if (start..start + n).contains(&i) {
                         [chunks.address(ids[i - start]) + u64::from(geometry.headroom()), 0]
@@ -352,8 +367,11 @@ fn all_paths_post_the_same() {
                     entry || get(&ring[*i]) != [UNTOUCHED_WORD; 2]
                 });
                 assert_eq!(beyond, None, "{what}: behind {n}");
+                let taken = path.posted(&words[..all], &ring, &mut ids);
+                assert!(all_groups(what.path, taken, n), "{what}: {taken} of {n}");
 
                 let last = &ring[LONGEST - 1];
+                set(last, [UNTOUCHED_WORD; 2]);
                 let one = goes(&&words[0]);
                 let sent = one.then(|| u64::from(len(&words[0])));
                 assert_eq!(path.post_one(&words[0], last), sent, "{what}");

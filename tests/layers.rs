@@ -71,14 +71,31 @@ fn drivers_name_no_model() {
 }
 
 #[test]
-fn drivers_and_the_model_hold_no_unsafe_code() {
+fn drivers_and_the_model_hold_no_unsafe_code_but_vector_loops() {
     for folder in ["drivers/ixgbe", "drivers/igb", "drivers/sim"] {
         let text =
             fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("mod.rs"))
                 .expect("mod.rs");
         assert!(text.contains("#![forbid(unsafe_code)]"), "{folder}");
     }
-    assert_eq!(lines_with("drivers/intel", "unsafe", &[]), NONE);
+    // Its vector loops.
+    let may = "drivers/intel/path/";
+    let hits: Vec<_> = lines_with("drivers/intel", "unsafe", &[])
+        .into_iter()
+        .filter(|l| !l.contains(may))
+        .collect();
+    assert_eq!(hits, NONE);
+}
+
+/// What instructions do is argued in one place.
+#[test]
+fn assembly_stands_in_arch_only() {
+    let hits: Vec<_> = ["src", "drivers", "examples"]
+        .iter()
+        .flat_map(|folder| lines_with(folder, "asm!", &[]))
+        .filter(|l| !l.contains("src/arch/"))
+        .collect();
+    assert_eq!(hits, NONE);
 }
 
 /// As docs/soundness.md says.

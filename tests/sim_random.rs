@@ -1,5 +1,6 @@
-//! Seeded random runs of the driver on the stepped software NIC, faults on: whatever the device
-//! and the application do, no buffer is lost and none has two owners.
+//! Seeded random runs of the driver on the stepped software NIC, faults on, on every path that this
+//! processor has: whatever the device and the application do, no buffer is lost and none has two
+//! owners, and all paths do the same.
 //!
 //! Two owners would show at once: in the owner words (a fault `NotLent`, or a debug assertion), or
 //! as bytes that change under a packet.
@@ -7,20 +8,22 @@
 mod kit;
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::thread;
 
 use barewire::drivers::sim::{Drive, FaultPlan, Inject, Model, SimConfig, SimNic};
 use barewire::pool::PoolConfig;
-use barewire::port::{Port, PortConfig, Queues};
+use barewire::port::{DataPath, Port, PortConfig, Queues};
 use barewire::{Batch, Error, Mbuf, Mempool, PoolCache};
 use kit::on_both;
 
 on_both! {
     no_buffer_is_lost_or_owned_twice,
     packets_of_a_queue_stay_in_order,
-    a_seed_means_the_same_run,
+    a_seed_means_the_same_run_on_every_path,
 }
 
-/// Runs of one test.
+/// Runs of one test, on each path.
 const RUNS: u64 = if cfg!(debug_assertions) { 300 } else { 10_000 };
 /// Operations of one run.
 const OPERATIONS: usize = 60;
@@ -60,6 +63,17 @@ fn number(packet: &Mbuf) -> u32 {
     u32::from_be_bytes(packet.data()[14..18].try_into().expect("four bytes"))
 }
 
+/// Adds a packet, with what the device said about it.
+fn digest(before: u64, packet: &Mbuf) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    before.hash(&mut hasher);
+    packet.segments().for_each(|s| s.hash(&mut hasher));
+    (packet.rss_hash(), packet.vlan(), packet.packet_type().0).hash(&mut hasher);
+    let checksums = [packet.ip_checksum(), packet.l4_checksum()];
+    checksums.map(|c| c as u8).hash(&mut hasher);
+    hasher.finish()
+}
+
 /// One run's application.
 struct App {
     nic: SimNic,
@@ -74,10 +88,13 @@ struct App {
     /// Number of the last packet that came, by queue.
     last: Vec<Option<u32>>,
     lies: bool,
+    path: DataPath,
+    /// Of all that came, in order.
+    digest: u64,
 }
 
 impl App {
-    fn new(chip: Model, seed: u64, pool: Mempool) -> Self {
+    fn new(chip: Model, seed: u64, pool: Mempool, path: DataPath) -> Self {
         let mut dice = Dice(seed);
         let mut faults = FaultPlan::default();
         for inject in Inject::all() {
@@ -101,7 +118,21 @@ impl App {
         let cache = pool.cache();
         let out = Batch::new(16);
         let kept = VecDeque::new();
-        Self { nic, port, pool, cache, queues: None, kept, out, sent: 0, last: Vec::new(), lies }
+        let last = Vec::new();
+        Self {
+            nic,
+            port,
+            pool,
+            cache,
+            queues: None,
+            kept,
+            out,
+            sent: 0,
+            last,
+            lies,
+            path,
+            digest: 0,
+        }
     }
 
     fn start(&mut self, dice: &mut Dice) -> Result<(), Error> {
@@ -114,6 +145,7 @@ impl App {
             mtu: if dice.chance(2) { 1500 } else { 6000 },
             drop_when_full: dice.chance(2),
             link_wait: std::time::Duration::ZERO,
+            path: Some(self.path),
             ..PortConfig::default()
         };
         self.queues = Some(self.port.start(&cfg, &self.pool)?);
@@ -170,6 +202,7 @@ impl App {
         let mut back = Batch::new(1 + dice.below(32));
         q.rx[n].rx_burst(&mut self.cache, &mut back);
         while let Some(packet) = back.pop() {
+            self.digest = digest(self.digest, &packet);
             if !self.lies {
                 assert!(intact(&packet), "a packet was changed on its way");
             }
@@ -227,17 +260,24 @@ fn audit(pool: &Mempool, seed: u64) {
 }
 
 fn no_buffer_is_lost_or_owned_twice(chip: Model) {
+    // Each path in a thread of its own.
+    thread::scope(|s| {
+        DataPath::supported().for_each(|path| drop(s.spawn(move || runs(chip, path))))
+    });
+}
+
+fn runs(chip: Model, path: DataPath) {
     // One pool for all: what one run loses, the next ones miss.
     let pool = Mempool::new(&PoolConfig { count: 600, ..PoolConfig::default() }).expect("a pool");
     let mut gone = 0;
     for seed in 0..RUNS {
-        let mut app = App::new(chip, seed, pool.clone());
+        let mut app = App::new(chip, seed, pool.clone(), path);
         match app.run(seed) {
             Ok(()) => {}
             Err(Error::Gone { .. }) => gone += 1,
-            Err(e) => panic!("seed {seed}: {e}"),
+            Err(e) => panic!("{path}, seed {seed}: {e}"),
         }
-        assert_eq!(app.nic.truth().unexplained(), 0, "seed {seed}");
+        assert_eq!(app.nic.truth().unexplained(), 0, "{path}, seed {seed}");
         drop(app);
         audit(&pool, seed);
     }
@@ -245,11 +285,13 @@ fn no_buffer_is_lost_or_owned_twice(chip: Model) {
 }
 
 fn packets_of_a_queue_stay_in_order(chip: Model) {
+    let paths: Vec<DataPath> = DataPath::supported().collect();
     for seed in 0..RUNS / 10 {
         let mut dice = Dice(seed);
+        let path = paths[seed as usize % paths.len()];
         let pool =
             Mempool::new(&PoolConfig { count: 600, ..PoolConfig::default() }).expect("a pool");
-        let mut app = App::new(chip, 0, pool);
+        let mut app = App::new(chip, 0, pool, path);
         app.nic = SimNic::new(&SimConfig {
             chip,
             wire: "loopback".to_owned(),
@@ -280,15 +322,18 @@ fn packets_of_a_queue_stay_in_order(chip: Model) {
     }
 }
 
-fn a_seed_means_the_same_run(chip: Model) {
-    let record = |seed| {
+fn a_seed_means_the_same_run_on_every_path(chip: Model) {
+    let record = |seed, path| {
         let pool =
             Mempool::new(&PoolConfig { count: 600, ..PoolConfig::default() }).expect("a pool");
-        let mut app = App::new(chip, seed, pool);
+        let mut app = App::new(chip, seed, pool, path);
         let end = app.run(seed).map_err(|e| std::mem::discriminant(&e));
-        (app.nic.truth(), app.nic.faults(), app.sent, end)
+        (app.nic.truth(), app.nic.faults(), app.sent, app.digest, end)
     };
-    for seed in 0..20 {
-        assert_eq!(record(seed), record(seed), "seed {seed}");
+    for seed in 0..40 {
+        let scalar = record(seed, DataPath::Scalar);
+        for path in DataPath::supported() {
+            assert_eq!(record(seed, path), scalar, "{path}, seed {seed}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The ring engine against descriptors played by hand, laid out independently of `desc.rs`.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub(crate) mod fake;
 pub(crate) mod golden;
 pub(crate) mod lives;
 mod ordering;
+mod paths;
 mod random;
 
 /// What happens when a tail is written, from and to where.

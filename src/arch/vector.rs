@@ -14,7 +14,8 @@ use std::sync::atomic::AtomicU64;
 
 type Desc = [AtomicU64; 2];
 
-/// Descriptor `AT` of these.
+/// Descriptor `AT` of these, its second word first: this one must do on processors without AVX,
+/// which may take a vector in several pieces, in any order.
 #[inline]
 #[target_feature(enable = "sse4.1")]
 pub(crate) fn load_one<const AT: usize, const N: usize>(from: &[Desc; N]) -> __m128i {
@@ -22,8 +23,9 @@ pub(crate) fn load_one<const AT: usize, const N: usize>(from: &[Desc; N]) -> __m
     let v: __m128i;
     // SAFETY: there are so many descriptors, and a reference to an atomic word may be read.
     unsafe {
-        asm!("movdqu {v}, xmmword ptr [{p} + {at}]",
-            v = out(xmm_reg) v, p = in(reg) from, at = const 16 * AT,
+        asm!("movddup {v}, qword ptr [{p} + {second}]",
+            "movlps {v}, qword ptr [{p} + {at}]",
+            v = out(xmm_reg) v, p = in(reg) from, at = const 16 * AT, second = const 16 * AT + 8,
             options(nostack, preserves_flags))
     }
     v

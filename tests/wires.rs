@@ -79,7 +79,7 @@ fn overrun(chip: Model, name: &str, flow_control: FlowControl) -> (Vec<u32>, Por
         came.extend(back.iter().map(|packet| number(packet.data())));
         back.clear();
         let idle = next == FRAMES && out.is_empty() && qa.tx[0].reclaim(&mut cache) == 0;
-        if idle && qa.tx[0].in_flight() < 32 && nic_a.truth().sent == u64::from(FRAMES) {
+        if idle && qa.tx[0].in_flight() < 64 && nic_a.truth().sent == u64::from(FRAMES) {
             break;
         }
     }

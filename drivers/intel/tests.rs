@@ -496,3 +496,30 @@ fn rx_bounds_a_chain_of_scraps() {
     drop((out, q));
     all_back(rig);
 }
+
+#[test]
+fn a_ring_that_was_full_drains_whatever_the_bursts() {
+    for burst in [1, 2, 32, 63, 64, 128] {
+        let rig = Rig::new(256);
+        let mut q = rig.tx();
+        let pool = rig.pool.clone();
+        let mut cache = pool.cache();
+        let mut batch = Batch::new(255);
+        cache.alloc_batch_sized(&mut batch, 255, 60).unwrap();
+        assert_eq!(q.tx_burst(&mut cache, &mut batch), 255);
+        for _ in 0..1000 {
+            // All that was posted is done.
+            for d in rig.ring.descriptors() {
+                if d[1].load(Ordering::Relaxed) & 1 << 27 != 0 {
+                    d[1].store(1 << 32, Ordering::Release);
+                }
+            }
+            assert_eq!(cache.alloc_batch_sized(&mut batch, burst, 60).unwrap(), burst);
+            q.tx_burst(&mut cache, &mut batch);
+            cache.free_batch(&mut batch);
+        }
+        assert!(q.in_flight() <= 2 * 64 + burst, "bursts of {burst}: {}", q.in_flight());
+        drop((q, batch, cache));
+        all_back(rig);
+    }
+}

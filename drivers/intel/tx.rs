@@ -123,14 +123,15 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
         self.capacity() - self.slots.len()
     }
 
-    /// Takes back what the NIC has reported done, at least as many as are wanted and a stride, if
-    /// there are.
+    /// Takes back what the NIC has reported done, at least a stride more than are wanted, if there
+    /// are so many.
     #[inline(always)]
     fn harvest(&mut self, cache: &mut PoolCache, wanted: usize) -> usize {
         let before = self.slots.len();
         // No more than the cache can hand out again soon: what is too much for it goes to the
         // depot, which other cores want as well.
-        let enough = self.stride.max(wanted);
+        // More than is posted now, so that a full ring drains.
+        let enough = self.stride.saturating_add(wanted);
         while before - self.slots.len() < enough
             && let Some(at) = self.marks.first()
         {

@@ -249,10 +249,13 @@ fn too_long(frame: u16, allowed: String) -> Error {
     Error::config("frame length", u32::from(frame) + u32::from(FCS), allowed)
 }
 
+/// Packets that a receive queue keeps for small bursts.
+const STAGED: u32 = 32;
+
 /// Buffers for a pool that never runs dry: every descriptor can hold one while every worker's
-/// cache and batches are full.
+/// cache and batches, and what queues keep beside their rings, are full.
 fn pool_size(options: &PortOptions, need: &Need, config: &PortConfig, ports: u32) -> u32 {
-    let rings = u32::from(config.rx_queues) * u32::from(config.rxd)
+    let rings = u32::from(config.rx_queues) * (u32::from(config.rxd) + STAGED)
         + u32::from(config.tx_queues) * u32::from(config.txd);
     let worker = CACHE + 4 * u32::from(options.burst);
     rings * ports + worker * u32::from(need.workers) + CACHE

@@ -101,9 +101,10 @@ impl TxQueue {
     }
 
     /// Takes back the buffers of packets that the NIC has reported sent, and returns how many
-    /// descriptors were freed. [`tx_burst`](Self::tx_burst) does this by itself. After a busy
-    /// spell up to 63 sent packets stay [`in_flight`](Self::in_flight) until more are sent,
-    /// because reports are asked for every 64 descriptors; so do not wait for zero.
+    /// descriptors were freed. [`tx_burst`](Self::tx_burst) does this by itself. At
+    /// any time up to 63 sent packets may stay [`in_flight`](Self::in_flight) until more are sent,
+    /// because reports are asked for every 64 descriptors; so do not wait for zero, and have that
+    /// many more buffers in the pool.
     pub fn reclaim(&mut self, cache: &mut PoolCache) -> usize {
         self.0.reclaim(cache)
     }

@@ -88,6 +88,8 @@ impl UioDevice {
                 warn_absent(addr);
                 dma.never_released();
             }
+            // Closing anything else than the kernel's node stops no DMA.
+            _ if !is_char_device(&node)? => dma.never_released(),
             _ => dma.released_after(node.as_raw_fd()),
         }
         let has_intx = config.has_intx()?;
@@ -343,6 +345,11 @@ fn open_node(roots: &Roots, device: &PciDevice, number: u32) -> Result<File> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(&path)
         .map_err(|e| refused("open", &path, e))
+}
+
+fn is_char_device(node: &File) -> Result<bool> {
+    let meta = node.metadata().map_err(|e| Error::io("look at", "the UIO node", e))?;
+    Ok(meta.file_type().is_char_device())
 }
 
 /// What stands in for a node: an event counter that nobody counts up.

@@ -305,7 +305,9 @@ impl<B: Bar, F: Flavor> TxRing<B, F> {
             self.stats.ring_full += 1;
         }
         if offered == 1 && self.marks.len() > 0 {
-            self.granted = self.room().min(self.stride - 1 - self.unmarked);
+            // These may stay unreported until more are sent, so they are few beside the pool.
+            let few = self.home.capacity() as usize / 8;
+            self.granted = self.room().min(self.stride - 1 - self.unmarked).min(few);
             self.quick = self.granted;
         }
         offered - packets.len()

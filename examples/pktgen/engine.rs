@@ -171,8 +171,12 @@ impl TxSide {
                 match (&mut lane.source, &mut *pacer) {
                     (Source::Made(generator), None) => {
                         let room = (*remaining).min(lane.batch.capacity() as u64);
-                        *remaining -= cache.alloc_batch(&mut lane.batch, room as usize) as u64;
                         // Every size fits: the pool's buffers were made for the longest.
+                        let len = generator.fresh_len();
+                        match cache.alloc_batch_sized(&mut lane.batch, room as usize, len) {
+                            Ok(n) => *remaining -= n as u64,
+                            Err(e) => self.trouble = Some(e.to_string()),
+                        }
                         generator.make_all(&mut lane.batch);
                     }
                     (_, pacer) => {

@@ -393,6 +393,12 @@ impl Generator {
         self.template.sizes[self.size]
     }
 
+    /// How long packets had best be that are given to [`make_all`](Self::make_all).
+    #[inline(always)]
+    pub(crate) fn fresh_len(&self) -> u16 {
+        if self.template.short.is_some() { SHORTEST as u16 } else { 0 }
+    }
+
     /// Makes an empty packet the next one. Its buffer must have room for the longest.
     #[inline]
     pub(crate) fn make(&mut self, packet: &mut Mbuf) {
@@ -401,7 +407,7 @@ impl Generator {
         }
     }
 
-    /// The same for a batch of empty packets.
+    /// The same for a batch of packets that are empty or of the right length already.
     #[inline]
     pub(crate) fn make_all(&mut self, packets: &mut Batch) {
         let t = &self.template;
@@ -430,7 +436,7 @@ impl Generator {
     ) {
         let mut seq = self.seq;
         for packet in packets.iter_mut() {
-            if packet.set_len(SHORTEST).is_err() {
+            if packet.len() != SHORTEST && packet.set_len(SHORTEST).is_err() {
                 continue;
             }
             let Some(to) = packet.data_mut().first_chunk_mut::<SHORTEST>() else { continue };

@@ -198,21 +198,23 @@ impl Batch {
         if self.head == self.tail {
             self.head = 0;
             self.tail = 0;
-        } else {
+        } else if self.head > 0 {
             self.compact();
         }
-        let mut n = 0;
-        while other.head < other.tail && self.tail < self.capacity {
-            // SAFETY: `head` is below `tail`, so it is a place.
-            let words = unsafe { other.place(other.head).read() };
-            let to: *mut Words = self.lines.as_mut_ptr().cast();
-            // SAFETY: `tail` is below the capacity, so it is a place. The handle changes hands
-            // below.
-            unsafe { to.wrapping_add(self.tail).write(words) };
-            self.tail += 1;
-            other.head += 1;
-            n += 1;
+        let n = other.len().min(self.capacity - self.tail);
+        let from = other.place(other.head);
+        let to: *mut Words = self.lines.as_mut_ptr().cast();
+        let to = to.wrapping_add(self.tail);
+        if n == 1 {
+            // SAFETY: there is one place to read, and one to write to.
+            unsafe { *to = *from };
+        } else {
+            // SAFETY: there are `n` places on either side, of two batches.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, n) };
         }
+        // The handles change hands.
+        self.tail += n;
+        other.head += n;
         n
     }
 

@@ -182,8 +182,9 @@ unsafe fn post(
         let high = pairs(table, &from[2][0], &from[3][0]);
         store_pair::<2, 4>(to, _mm256_add_epi64(high, products(b)));
         let names = _mm256_permutevar8x32_epi32(_mm256_unpacklo_epi32(a, b), in_order);
+        let names = _mm256_castsi256_si128(names);
         // SAFETY: there are 16 bytes of names to write.
-        unsafe { _mm_storeu_si128(ids.as_mut_ptr().cast(), _mm256_castsi256_si128(names)) };
+        unsafe { _mm_storeu_si128(ids.as_mut_ptr().cast(), names) };
         n += 4;
     }
     (n, sum::<1>(lengths))

@@ -335,7 +335,9 @@ unsafe impl Harvest<Desc> for RxPath {
         let (mut n, mut bytes) = (0, 0);
         let most = descriptors.len().min(ids.len()).min(places.len()).min(most);
         let (descriptors, ids, places) = (&descriptors[..most], &ids[..most], &mut places[..most]);
-        if most >= GROUP {
+        // With less than a group done, the vector loops would only find that out.
+        let done = |d: &Desc| d[1].load(Ordering::Relaxed) & RxDesc::DD != 0;
+        if most >= GROUP && done(&descriptors[GROUP - 1]) {
             (n, bytes) = vector!(self.loops, harvest(&self.words, descriptors, ids, places));
             if n > 0 {
                 dma_acquire_loaded();

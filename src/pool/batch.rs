@@ -206,8 +206,10 @@ impl Batch {
         let to: *mut Words = self.lines.as_mut_ptr().cast();
         let to = to.wrapping_add(self.tail);
         if n == 1 {
-            // SAFETY: there is one place to read, and one to write to.
-            unsafe { *to = *from };
+            // SAFETY: there is a place to read.
+            let words = unsafe { from.read() };
+            // SAFETY: there is one to write to.
+            unsafe { to.write(words) };
         } else {
             // SAFETY: there are `n` places on either side, of two batches.
             unsafe { std::ptr::copy_nonoverlapping(from, to, n) };

@@ -7,8 +7,9 @@ use crate::mem::{Geometry, Lent, SlotMem, chunk_pool};
 /// Makes packets of descriptors that a device has written back.
 ///
 /// # Safety
-/// Of the first so many places as `harvest` returns, place `i` holds the name `ids[i]`, a length
-/// from 1 to the room of a buffer, no chain bit, and the headroom as offset.
+/// `harvest` returns no more than `most`, nor than there are of any. Of the first so many places,
+/// place `i` holds the name `ids[i]`, a length from 1 to the room of a buffer, no chain bit, and the
+/// headroom as offset.
 pub(crate) unsafe trait Harvest<D> {
     /// Takes descriptors from the first on while they are of whole, undamaged packets in one
     /// buffer each, and at most `most` or as many as there are of all. Returns how many, and the
@@ -25,8 +26,9 @@ pub(crate) unsafe trait Harvest<D> {
 /// Makes descriptors of packets to be sent.
 ///
 /// # Safety
-/// Of the first so many entries as `post` returns, `ids[i]` is the name in `packets[i]`, which is
-/// no chain; nor is a packet that `post_one` takes.
+/// `post` returns no more than `most`, nor than there are of any, and writes no entry of `ids` from
+/// `most` on. Of the first so many entries as it returns, `ids[i]` is the name in `packets[i]`, which
+/// is no chain; nor is a packet that `post_one` takes.
 pub(crate) unsafe trait Post<D> {
     /// Fills descriptors for packets from the first on while these are in one buffer each, known to
     /// the device, and of a length that it sends, and at most `most` or as many as there are of
@@ -151,7 +153,7 @@ impl SlotFifo {
         kernel: &impl Post<D>,
     ) -> (usize, u64) {
         let first = self.tail;
-        let room = self.ids.len() - 1 - self.len;
+        let room = (self.ids.len() - 1).saturating_sub(self.len);
         let (ids, ring) = (&mut self.ids[first..], &ring[first..]);
         let packets = Mbuf::words(batch.as_slice());
         let (sent, bytes) = kernel.post(packets, ring, ids, room);
@@ -177,6 +179,9 @@ impl SlotFifo {
         kernel: &impl Post<D>,
     ) -> Option<u64> {
         let at = self.tail;
+        if self.len + 1 >= self.ids.len() {
+            return None;
+        }
         let words = Mbuf::words(batch.as_slice()).first()?;
         let (entry, descriptor) = (self.ids.get_mut(at)?, ring.get(at)?);
         let bytes = kernel.post_one(words, descriptor)?;

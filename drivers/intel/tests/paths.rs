@@ -175,7 +175,7 @@ fn is_plain(w1: u64, room: u16) -> bool {
 /// What a handle must be: see `Words`.
 fn handle(id: u32, [w0, w1]: [u64; 2], geometry: Geometry, strip: bool) -> Words {
     let status = |bit: u32| (w1 >> bit) as u32 & 1;
-    let flags = u32::from(strip) * status(3) << 12 | status(5) << 14 | status(6) << 15;
+    let flags = (u32::from(strip) & status(3)) << 12 | status(5) << 14 | status(6) << 15;
     let info = u32::from(geometry.headroom()) << 16 | flags | w0 as u32 & 0x7ff;
     [id, (w1 >> 32) as u32, (w0 >> 32) as u32, info]
 }
@@ -326,8 +326,8 @@ fn all_paths_post_the_same() {
             let [packets, descriptors, names, most] = lengths(dice);
             let odd = Odd::new(dice);
             let mut words = [[0; 4]; LONGEST];
-            for i in 0..LONGEST.min(packets + 8) {
-                words[i] = if odd.is_at(dice, i) {
+            for (i, packet) in words.iter_mut().enumerate() {
+                *packet = if odd.is_at(dice, i) {
                     odd_packet(dice, &chunks, longest)
                 } else {
                     sendable(dice, &chunks, longest)

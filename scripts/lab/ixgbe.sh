@@ -96,8 +96,9 @@ far_end() { # namespace name
 }
 
 # The tests that send random bytes to a server's socket and to every register. As debug builds are,
-# so that a sum that overflows is a panic.
-host_cargo=(cargo test --locked --features vfio-user --test softnic)
+# so that a sum that overflows is a panic, but for the time that they take beside the guests.
+host_cargo=(cargo test --locked --features vfio-user --test softnic
+    --config 'profile.dev.package.barewire.opt-level=1')
 
 build_host_tests() {
     exec "${host_cargo[@]}" --no-run > "$work/host.log" 2>&1
